@@ -13,6 +13,7 @@ from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FINE, UsageError
 from neuraltalk_provision.fleet.journal import Journal, describe
 from neuraltalk_provision.fleet.records import Outcome, Phase, Rollout, Status, Step, Summary
+from neuraltalk_provision.host_names import lines
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.site import controller
 
@@ -61,9 +62,13 @@ def _show(found: Rollout, output: Output) -> None:
         output.say(
             f"wave {wave.number} ({wave.name}): " + ", ".join(f"{n} {what}" for what, n in sorted(states.items()))
         )
-    for record in found.records.values():
-        if record.outcome in (Outcome.FAILED, Outcome.LOST, Outcome.SET_ASIDE):
-            output.say(f"{record.host}: {record.step} {record.outcome}: {record.reason}")
+    told = (
+        (record.host, f"{record.host}: {record.step} {record.outcome}: {record.reason}")
+        for record in found.records.values()
+        if record.outcome in (Outcome.FAILED, Outcome.LOST, Outcome.SET_ASIDE)
+    )
+    for line in lines(told):
+        output.say(line)
 
 
 def _state(found: Rollout, host: str) -> str:

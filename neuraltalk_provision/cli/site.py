@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,15 +12,12 @@ from neuraltalk_provision import command_log, redaction
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, UsageError
-from neuraltalk_provision.fleet import command, survey
-from neuraltalk_provision.fleet.outcome import FleetOutcome, named, raise_failures
-from neuraltalk_provision.fleet.records import Phase, Status
-from neuraltalk_provision.fleet.survey import Survey
-from neuraltalk_provision.fleet.waves import Wave
+from neuraltalk_provision.fleet import command, site_lines, survey
+from neuraltalk_provision.fleet.outcome import raise_failures
+from neuraltalk_provision.fleet.records import Phase
+from neuraltalk_provision.host_names import lines
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import converge, extra_vars, operations, trials
-from neuraltalk_provision.site.plan import HostPlan
+from neuraltalk_provision.site import converge, extra_vars, operations
 
 
 class OnFailure(StrEnum):
@@ -85,7 +81,7 @@ def site(
             limit or (),
             chosen,
             output,
-            lambda found: show_found(found, output),
+            lambda found: site_lines.show_found(found, output),
             given=[
                 name
                 for name, value in (("max_failures", max_failures), ("on_failure", on_failure), ("busy", busy))
@@ -97,13 +93,13 @@ def site(
     else:
         before = None if plan or check else command.newest(chosen)
         found = survey.survey(chosen, limit or (), output, take_over=take_over)
-        show_found(found, output)
+        site_lines.show_found(found, output)
         if plan:
             if remark := command.given_up(found, chosen):
                 output.remark("remark", remark)
-            survey.refuse(found)
+            command.refuse(found, chosen, output, planned=True)
             waves = command.waves_of(found, chosen)
-            show_waves(waves, output)
+            site_lines.show_waves(waves, output)
             output.result(
                 {"plans": [host.as_json() for host in found.plans], "waves": [wave.as_json() for wave in waves]}
             )
@@ -114,7 +110,7 @@ def site(
             outcome = command.carry_out(found, phase, chosen, output, before=before, take_over=take_over, diff=diff)
     raise_failures(outcome)
     output.result(outcome.as_json())
-    show_end(outcome, chosen, output)
+    site_lines.show_end(outcome, chosen, output)
     return EXIT_FINE
 
 
@@ -133,71 +129,6 @@ def _phase(*, stage_only: bool, activate: bool, resume: bool, reads: bool) -> Ph
     return Phase.STAGE_ONLY if stage_only else Phase.ACTIVATE if activate else Phase.FULL
 
 
-def show_waves(waves: Sequence[Wave], output: Output) -> None:
-    """Print which hosts would be activated in which wave, if there are several."""
-    for wave in waves if len(waves) > 1 else ():
-        pause = f", then {wave.pause} s of pause" if wave.pause else ""
-        output.say(f"wave {wave.number} ({wave.name}): {named(wave.hosts)}{pause}")
-
-
-def show_found(found: Survey, output: Output) -> None:
-    """Print the plans, and the hosts that are set aside, if others go on."""
-    show_plans(found.plans, output)
-    for one in found.aside if found.well else ():
-        output.say(f"set aside: {one.reason}")
-
-
-def show_plans(plans: tuple[HostPlan, ...], output: Output) -> None:
-    """Print one line per host: its platform, what will be built, and whether the current generation changes."""
-    for plan in plans:
-        what = f"build {', '.join(plan.builds)}" if plan.builds else "nothing to build"
-        if plan.unpack:
-            missing = f", after installing {', '.join(plan.unpack.lacks)}" if plan.unpack.lacks else ""
-            what = f"{plan.unpack.words}{missing}"
-        if plan.share:
-            words = plan.share.words(plan.recipe.stack_root)
-            what = f"{what}; {words}" if plan.builds else words
-        new = plan.current != plan.recipe.id and not plan.share
-        move = f"; current generation {plan.current or 'none'} -> {plan.recipe.id}" if new else ""
-        swap = "; cuDNN will be swapped" if plan.swaps else ""
-        output.say(f"{plan.host} ({_platform(plan)}): {what}{move}{swap}")
-        if plan.remark:
-            output.say(plan.remark)
-    for line in trials.told(plans):
-        output.say(line)
-    left_out = sorted({name for plan in plans for name in plan.recipe.left_out})
-    if left_out:
-        output.say(f"left out, because the mirror does not contain it: {', '.join(left_out)}")
-
-
-def _platform(plan: HostPlan) -> str:
-    gpu = plan.recipe.gpu
-    if gpu is None:
-        return plan.recipe.platform
-    cudnn = f", cuDNN {gpu.cudnn} by {gpu.cudnn_mode}" if gpu.cudnn else ""
-    return f"{plan.recipe.platform}, {gpu.profile}: CUDA {gpu.cuda} for {gpu.archs}{cudnn}"
-
-
-def show_end(outcome: FleetOutcome, settings: Settings, output: Output) -> None:
-    """Print the last lines: what changed, and how to use it."""
-    site = outcome.site
-    built = sorted({f"{change.component}" for change in site.changes if change.change == "build"})
-    count = len(site.plans)
-    if outcome.status == Status.PAUSED:
-        output.say(f"paused: {len(site.activated)} hosts were activated, {len(outcome.untouched)} are left")
-    elif not site.activated and not built:
-        output.say(f"{count} hosts, nothing to change" if count != 1 else "1 host, nothing to change")
-    elif site.check:
-        output.say(f"check mode: would build {', '.join(built) or 'nothing'}; nothing was changed")
-    elif not site.activated:
-        output.say(f"staged on {count} hosts; `provision site --activate` makes it current")
-    else:
-        output.say(
-            f"{len(site.activated)} of {count} hosts have a new current generation, tested before and after its "
-            f"activation. To use it on a host: . {settings.stack_root}/current/environment"
-        )
-
-
 def verify(
     limit: options.Limit = None,
     inventory: options.Inventory = None,
@@ -210,12 +141,9 @@ def verify(
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, mirror=mirror, stack_root=stack_root)
     verdicts = operations.verify_hosts(chosen, limit or (), output)
-    for verdict in verdicts:
-        for check in verdict.checks:
-            output.say(f"{'ok  ' if check.passed else 'FAIL'} {verdict.host} {check.name}: {check.saw}")
-        if verdict.failure:
-            command_log.host_failed()
-            output.say(f"FAIL {verdict.host} {verdict.failure}")
+    site_lines.show_verdicts(verdicts, output)
+    if any(verdict.failure for verdict in verdicts):
+        command_log.host_failed()
     output.result({"hosts": [verdict.as_json() for verdict in verdicts]})
     good = sum(verdict.passed for verdict in verdicts)
     output.say(f"{good} of {len(verdicts)} hosts passed, {sum(len(v.checks) for v in verdicts)} checks")
@@ -238,10 +166,10 @@ def variables(
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, mirror=mirror, stack_root=stack_root)
     plans = converge.make_plans(chosen, limit or ())
-    shared = [f"{one.host} {one.share.words(chosen.stack_root)}" for one in plans if one.share]
+    shared = [(one.host, f"{one.host} {one.share.words(chosen.stack_root)}") for one in plans if one.share]
     if shared:
         raise UsageError(
-            "\n".join(shared),
+            "\n".join(lines(shared)),
             advice="Plain playbooks would build there twice at the same time. Leave these names out with --limit.",
         )
     given = converge.variables(plans, chosen)

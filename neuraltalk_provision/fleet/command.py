@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from neuraltalk_provision import catalogue as catalogues
-from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.fleet import busy, entries, running, survey, use, waves
+from neuraltalk_provision.errors import ProvisionError, UsageError
+from neuraltalk_provision.fleet import busy, entries, host_lists, running, survey, use, waves
 from neuraltalk_provision.fleet.budget import Budget
 from neuraltalk_provision.fleet.idle import Activation
 from neuraltalk_provision.fleet.journal import Journal
@@ -17,6 +17,7 @@ from neuraltalk_provision.fleet.reader import Past
 from neuraltalk_provision.fleet.records import Outcome, Phase, Step, Summary
 from neuraltalk_provision.fleet.survey import Survey
 from neuraltalk_provision.fleet.waves import Wave
+from neuraltalk_provision.host_names import MOST_NAMED
 from neuraltalk_provision.mirror import trust
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
@@ -28,8 +29,25 @@ WHAT = "provision site"
 
 def predict(found: Survey, settings: Settings, output: Output, *, diff: bool = False) -> FleetOutcome:
     """What the roles would change on the hosts that are well, in check mode."""
-    survey.refuse(found, Budget(settings.max_failures, found.total, found.same))
+    refuse(found, settings, output, Budget(settings.max_failures, found.total, found.same))
     return FleetOutcome(converge.converge(found.well, settings, output, check=True, diff=diff), found.aside)
+
+
+def refuse(
+    found: Survey, settings: Settings, output: Output, budget: Budget | None = None, *, planned: bool = False
+) -> None:
+    """Like survey.refuse. If too many hosts are set aside to name them all, a list of them is written for --limit."""
+    try:
+        survey.refuse(found, budget)
+    except ProvisionError as error:
+        name = host_lists.PLANNED if planned else "set-aside"
+        hosts = [one.host for one in found.aside] if len(found.aside) > MOST_NAMED else []
+        names = (name,) if planned else host_lists.NAMES
+        lists = host_lists.write(settings.journal.parent / "hosts", {name: hosts}, output, names) if hosts else {}
+        for file in lists.values():
+            error.advice = f"{error.advice} A list of the hosts that were set aside, for --limit @FILE: {file}"
+        error.document = {**error.document, "lists": lists}
+        raise
 
 
 def waves_of(found: Survey, settings: Settings, doubtful: Collection[str] = ()) -> tuple[Wave, ...]:
@@ -83,7 +101,7 @@ def carry_out(
     found = entries.with_plain_names(found)
     found = entries.staged_only(found) if phase is Phase.ACTIVATE else found
     budget = Budget(settings.max_failures, found.total, found.same)
-    survey.refuse(found, budget)
+    refuse(found, settings, output, budget)
     with Journal.read(settings.journal) as reader:
         past = reader.past()
     doubtful = _unproved(found.well, past)
@@ -170,7 +188,7 @@ def resume(
             }
             drained = _lifted(journal.past(), rest, settings, output, broken=new)
             return running.run(journal.resume(), back, found, journal, settings, output, diff=diff, drained=drained)
-        survey.refuse(found, budget)
+        refuse(found, settings, output, budget)
         doubtful = {record.host for record in earlier.in_doubt() if record.step is Step.ACTIVATE}
         past = journal.past()
         doubtful |= _unproved(found.well, past)

@@ -14,6 +14,7 @@ from typing import Literal
 from neuraltalk_provision.fleet.budget import Budget
 from neuraltalk_provision.fleet.records import Phase
 from neuraltalk_provision.fleet.waves import Wave
+from neuraltalk_provision.host_names import named
 
 OnFailure = Literal["stop", "rollback"]
 
@@ -139,15 +140,15 @@ def verdict(standing: Standing) -> str:
         canaries = _canaries(standing)
         failed = [host for host in canaries if host in standing.failed]
         if failed and canaries == first.hosts:
-            return f"{', '.join(failed)} failed, and every host of the first wave ({first.name}) must succeed"
+            return f"{named(failed)} failed, and every host of the first wave ({first.name}) must succeed"
         if failed:
             return (
-                f"{', '.join(failed)} failed, and came in place of the first wave ({first.name}), whose hosts were set "
+                f"{named(failed)} failed, and came in place of the first wave ({first.name}), whose hosts were set "
                 "aside: every host that takes its place must succeed"
             )
         if not canaries and any(_is_left(standing, host) for wave in standing.waves for host in wave.hosts):
             return (
-                f"all hosts of the first wave ({first.name}) were set aside: {', '.join(first.hosts[:20])}. So nothing "
+                f"all hosts of the first wave ({first.name}) were set aside: {named(first.hosts)}. So nothing "
                 "shows that the others would succeed"
             )
     lost = standing.lost.keys() | standing.drained

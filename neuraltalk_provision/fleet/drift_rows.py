@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from neuraltalk_provision.fleet.drift import Report
 from neuraltalk_provision.fleet.findings import Difference
-from neuraltalk_provision.fleet.majority import named
+from neuraltalk_provision.fleet.majority import SHOWN
 from neuraltalk_provision.fleet.observed import NONE
+from neuraltalk_provision.host_names import named
 
 COLUMNS = ("hosts", "difference", "item", "found", "lock", "most hosts", "since", "owner")
 FACTS = ("group", "fact", "value", "hosts", "lock")
@@ -35,7 +36,7 @@ def table(report: Report, when: When, *, every: bool) -> tuple[tuple[str, ...], 
         merged.setdefault(key, []).append(place)
         times.setdefault(key, []).extend([] if one.since is None else [one.since])
     rows = [
-        (named(tuple(places)), *key[:-1], when(min(times[key], default=None)), key[-1])
+        (named(places, SHOWN), *key[:-1], when(min(times[key], default=None)), key[-1])
         for key, places in merged.items()
     ]
     used = [place for place in range(len(COLUMNS)) if any(row[place] for row in rows)]
@@ -54,7 +55,7 @@ def cures(report: Report, *, every: bool) -> list[str]:
     for code, found in hosts.items():
         listed = list(found.items()) if every else list(found.items())[:MOST_OF_ONE_KIND]
         for cure, places in listed:
-            lines[f"{named(tuple(places))}: {Difference(code, cure=cure).cure_for(places)}"] = None
+            lines[f"{named(places, SHOWN)}: {Difference(code, cure=cure).cure_for(places)}"] = None
         if len(found) > len(listed):
             lines[f"{len(found) - len(listed)} more cures for {code}: --all or --json lists them"] = None
     return list(lines)
@@ -71,7 +72,7 @@ def facts(report: Report) -> list[tuple[str, ...]]:
         for name in host.facts.lock.keys() - host.facts.values.keys():
             merged.setdefault((host.facts.groups[0], name, NONE, host.facts.lock[name]), []).append(host.host)
     return [
-        (group, name, value, named(tuple(merged[group, name, value, lock])), lock)
+        (group, name, value, named(merged[group, name, value, lock], SHOWN), lock)
         for group, name, value, lock in sorted(merged)
     ]
 
@@ -81,7 +82,7 @@ def summary(report: Report) -> str:
     words = [f"{len(report.hosts)} {'host' if len(report.hosts) == 1 else 'hosts'}"]
     words.append(f"{len(report.drifted)} with drift" if report.drifted else "none with drift")
     if report.untold:
-        words.append(f"{len(report.untold)} not fully compared: {named(report.untold)}")
+        words.append(f"{len(report.untold)} not fully compared: {named(report.untold, SHOWN)}")
     undecided = [one for _group, one in report.undecided if not one.accepted]
     if undecided:
         words.append(f"{len(undecided)} facts in which hosts differ without a majority")

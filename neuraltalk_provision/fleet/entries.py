@@ -9,7 +9,6 @@ from neuraltalk_provision import wave_rules
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.fleet.budget import Budget
 from neuraltalk_provision.fleet.decide import Standing
-from neuraltalk_provision.fleet.outcome import named
 from neuraltalk_provision.fleet.records import (
     GENERATION,
     HOST_NAME,
@@ -25,6 +24,7 @@ from neuraltalk_provision.fleet.records import (
 )
 from neuraltalk_provision.fleet.survey import UNCHANGED, Aside, Survey
 from neuraltalk_provision.fleet.waves import Wave
+from neuraltalk_provision.host_names import named
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import codes
 from neuraltalk_provision.site.plan import HostPlan

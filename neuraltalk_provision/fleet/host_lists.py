@@ -9,13 +9,17 @@ from neuraltalk_provision.errors import UsageError, naming
 from neuraltalk_provision.mirror.part_writer import write_small
 from neuraltalk_provision.output import Output
 
-NAMES = ("done", "failed", "set-aside", "untouched")
-"""done: as the mirror describes, or after `rollback`: back. failed: something failed there. set-aside: nothing
-was done there, because the host was not well or busy. untouched: the rollout ended before it came to them."""
+PLANNED = "planned-set-aside"
+NAMES = ("done", "failed", "set-aside", "untouched", PLANNED)
+"""done: as the mirror describes, or after `rollback`: back. failed: something failed there. set-aside: nothing was done
+there, because the host was not well or busy. untouched: the rollout ended before it came to them. planned-set-aside:
+what `site --plan` would set aside; it writes no other list."""
 
 
-def write(directory: Path, lists: Mapping[str, Sequence[str]], output: Output) -> dict[str, str]:
-    """Write each list that has hosts; {name of the list: path of its file}. The lists of an earlier time are removed.
+def write(
+    directory: Path, lists: Mapping[str, Sequence[str]], output: Output, names: Sequence[str] = NAMES
+) -> dict[str, str]:
+    """Write each list that has hosts; {name of the list: path of its file}. `names` without hosts are removed.
 
     If they cannot be written this is said, and there are none: what became of the hosts is more important.
     """
@@ -24,7 +28,7 @@ def write(directory: Path, lists: Mapping[str, Sequence[str]], output: Output) -
         with naming(directory, "written"):
             if any(lists.values()):
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for name in NAMES:
+            for name in names:
                 file = directory / f"{name}.txt"
                 hosts = sorted(lists.get(name, ()))
                 if not hosts:

@@ -10,6 +10,7 @@ from typing import Any
 from neuraltalk_provision.fleet import drift_codes
 from neuraltalk_provision.fleet.findings import Difference
 from neuraltalk_provision.fleet.observed import NONE, Facts, component, in_words
+from neuraltalk_provision.host_names import named
 
 FEWEST = 3
 """With fewer hosts there is no majority."""
@@ -140,13 +141,6 @@ def undecided(group: Group) -> tuple[Difference, ...]:
 def _spread(values: Mapping[str, tuple[str, ...]]) -> str:
     """The values, the most frequent one first, each with its hosts."""
     ordered = sorted(values.items(), key=lambda entry: (-len(entry[1]), entry[0]))
-    shown = [f"{value}: {named(hosts)}" for value, hosts in ordered[:SHOWN]]
+    shown = [f"{value}: {named(hosts, SHOWN)}" for value, hosts in ordered[:SHOWN]]
     more = [f"{len(ordered) - SHOWN} more values"] if len(ordered) > SHOWN else []
     return "; ".join(shown + more)
-
-
-def named(hosts: tuple[str, ...]) -> str:
-    """The first hosts by name, and the number of the others."""
-    shown = hosts[:SHOWN] if len(hosts) > SHOWN + 1 else hosts
-    more = f" and {len(hosts) - len(shown)} more" if len(hosts) > len(shown) else ""
-    return ", ".join(shown) + more

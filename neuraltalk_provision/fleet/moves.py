@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.fleet.records import Rollout
 from neuraltalk_provision.fleet.survey import UNCHANGED
+from neuraltalk_provision.host_names import lines
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.rules import activation as rules
@@ -31,16 +32,20 @@ class Move:
         """Whether the host went back before, so that nothing is left to do."""
         return self.before == self.after and not self.remark
 
-    def show(self, output: Output, *, plan: bool) -> None:
-        """Print from which generation to which one the host went, or would go."""
-        if self.is_done:
-            output.say(f"{self.host}: has generation {self.after} again already")
-            return
-        if self.remark:
-            output.say(f"{self.host}: {self.remark}")
-        under = f", which was done under the name {self.of}: both have one stack root" if self.of and not plan else ""
+
+def show(found: Sequence[Move], output: Output, *, plan: bool) -> None:
+    """Print which hosts went back, or would go back, from which generation to which one."""
+    told = []
+    for move in found:
+        if move.is_done:
+            told.append((move.host, f"{move.host}: has generation {move.after} again already"))
+            continue
+        told += [(move.host, f"{move.host}: {move.remark}")] * bool(move.remark)
+        under = f", which was done under the name {move.of}: both have one stack root" if move.of and not plan else ""
         went = "would go" if plan else "went"
-        output.say(f"{self.host}: {went} back from generation {self.before} to {self.after}{under}")
+        told.append((move.host, f"{move.host}: {went} back from generation {move.before} to {move.after}{under}"))
+    for line in lines(told):
+        output.say(line)
 
 
 def moves(

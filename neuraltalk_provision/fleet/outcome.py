@@ -10,14 +10,13 @@ from neuraltalk_provision.errors import HostError
 from neuraltalk_provision.fleet.survey import UNCHANGED, Aside
 from neuraltalk_provision.fleet.survey import as_json as aside_as_json
 from neuraltalk_provision.fleet.waves import Wave
+from neuraltalk_provision.host_names import lines, named
 from neuraltalk_provision.site import advice
 from neuraltalk_provision.site.converge import SiteOutcome
 
 STILL_DRAINED_ADVICE = (
     "`provision site` looks for these drains again. By hand: `scontrol update nodename=NODE state=resume`."
 )
-MOST_NAMED = 20
-"""How many hosts a sentence names."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +65,11 @@ def raise_failures(outcome: FleetOutcome) -> None:
     if outcome.succeeded:
         return
     site = outcome.site
-    lines = [advice.explain(failure) for failure in site.failures]
-    lines += [f"set aside: {one.reason}" for one in outcome.aside]
-    lines += [f"{host}: {why}" for host, why in sorted(outcome.drained.items())]
-    lines += [f"the rollout stopped: {outcome.why}"] if outcome.why else []
-    raise HostError("\n".join(lines), advice=" ".join(_next_steps(outcome)), document=outcome.as_json())
+    told = lines((failure.host, advice.explain(failure)) for failure in site.failures)
+    told += [f"set aside: {line}" for line in lines((one.host, one.reason) for one in outcome.aside)]
+    told += lines((host, f"{host}: {why}") for host, why in sorted(outcome.drained.items()))
+    told += [f"the rollout stopped: {outcome.why}"] if outcome.why else []
+    raise HostError("\n".join(told), advice=" ".join(_next_steps(outcome)), document=outcome.as_json())
 
 
 def _next_steps(outcome: FleetOutcome) -> list[str]:
@@ -121,10 +120,3 @@ def _next_steps(outcome: FleetOutcome) -> list[str]:
         files = ", ".join(outcome.lists.values())
         steps.append(f"Lists of hosts for --limit @FILE: {files}")
     return steps
-
-
-def named(hosts: tuple[str, ...] | list[str]) -> str:
-    """The hosts in a sentence: all names if they are few, else the first of them and how many there are."""
-    if len(hosts) <= MOST_NAMED:
-        return ", ".join(hosts)
-    return f"{', '.join(hosts[:MOST_NAMED])} and {len(hosts) - MOST_NAMED} others"

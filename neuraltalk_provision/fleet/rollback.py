@@ -12,11 +12,12 @@ from neuraltalk_provision.fleet.budget import Budget
 from neuraltalk_provision.fleet.hosts import losses
 from neuraltalk_provision.fleet.idle import Activation
 from neuraltalk_provision.fleet.journal import Journal
-from neuraltalk_provision.fleet.moves import Move, moves
+from neuraltalk_provision.fleet.moves import Move, moves, show
 from neuraltalk_provision.fleet.records import HostEntry, Options, Outcome, Phase, Rollout, Status, Step, inputs
 from neuraltalk_provision.fleet.rollback_error import failed
 from neuraltalk_provision.fleet.rollout import Done
 from neuraltalk_provision.fleet.survey import UNCHANGED, Aside
+from neuraltalk_provision.host_names import lines
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.settings import Settings
@@ -81,8 +82,7 @@ def rollback(settings: Settings, asked: Request, output: Output, *, plan: bool) 
     if plan:
         with Journal.read(settings.journal) as reader:
             found = _find(settings, asked, reader.unfinished())
-        for move in found.moves:
-            move.show(output, plan=True)
+        show(found.moves, output, plan=True)
         if found.aside:
             raise failed(found.moves, Done(), (), found.aside, asked.target, plan=True)
         return found.moves
@@ -121,7 +121,8 @@ def _refuse(
     budget = Budget(settings.max_failures, len(states) - len(same) + len(aside), same)
     lost = [one.host for one in aside]
     if aside and (not states or budget.is_spent(lost)):
-        reasons = [one.reason for one in aside] + [f"{budget.describe(lost)}: nothing was begun"] * bool(states)
+        reasons = lines((one.host, one.reason) for one in aside)
+        reasons += [f"{budget.describe(lost)}: nothing was begun"] * bool(states)
         raise HostError(
             "\n".join(reasons),
             advice=f"{UNCHANGED} To leave out a host, give --limit '!HOST'.",
@@ -164,8 +165,7 @@ class _Rollback:
         journal.finish(Status.STOPPED if lost or others - {Outcome.DONE} else Status.ROLLED_BACK)
         gone = [move for move in found.moves if move.host not in done.failed.keys() | done.aside.keys()]
         lists = host_lists.write(self._settings.journal.parent / "hosts", self._lists(gone, done), self._output)
-        for move in gone:
-            move.show(self._output, plan=False)
+        show(gone, self._output, plan=False)
         if lost:
             raise failed(
                 gone, done, self._failures, found.aside, self._asked.target, lists=lists, drained=activation.drained

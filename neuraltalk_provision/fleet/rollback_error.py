@@ -10,9 +10,10 @@ from types import MappingProxyType
 from neuraltalk_provision.errors import HostError
 from neuraltalk_provision.fleet import survey
 from neuraltalk_provision.fleet.moves import Move
-from neuraltalk_provision.fleet.outcome import STILL_DRAINED_ADVICE, named
+from neuraltalk_provision.fleet.outcome import STILL_DRAINED_ADVICE
 from neuraltalk_provision.fleet.rollout import Done, Loss
 from neuraltalk_provision.fleet.survey import UNCHANGED, Aside
+from neuraltalk_provision.host_names import lines, named
 from neuraltalk_provision.site.events import Failure
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -49,10 +50,11 @@ def failed(
             )
     steps += [STILL_DRAINED_ADVICE] * bool(drained)
     steps += [f"Lists of hosts for --limit @FILE: {', '.join(lists.values())}"] * bool(lists)
-    lines = _reasons(done.failed) + [f"set aside: {one.reason}" for one in (*aside, *used)]
-    lines += [f"{host}: {why}" for host, why in sorted(drained.items())]
+    told = lines(_reasons(done.failed))
+    told += [f"set aside: {line}" for line in lines((one.host, one.reason) for one in (*aside, *used))]
+    told += [f"{host}: {why}" for host, why in sorted(drained.items())]
     return HostError(
-        "\n".join(lines),
+        "\n".join(told),
         advice=" ".join(steps),
         document={
             "hosts": [asdict(move) for move in gone],
@@ -65,6 +67,9 @@ def failed(
     )
 
 
-def _reasons(failed: Mapping[str, Loss]) -> list[str]:
-    """Each failure once: a host that another one works for has the failure of that one."""
-    return list(dict.fromkeys(one.reason for one in failed.values()))
+def _reasons(failed: Mapping[str, Loss]) -> list[tuple[str, str]]:
+    """(host, reason) of each failure once: a host that another one works for has the failure of that one."""
+    first = dict[str, str]()
+    for host, one in failed.items():
+        first.setdefault(one.reason, host)
+    return [(host, reason) for reason, host in first.items()]

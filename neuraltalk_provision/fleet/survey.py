@@ -11,6 +11,7 @@ from neuraltalk_provision import inventories
 from neuraltalk_provision.catalogue.platform import recognise
 from neuraltalk_provision.errors import HostError, ProvisionError, UsageError
 from neuraltalk_provision.fleet.budget import Budget
+from neuraltalk_provision.host_names import lines
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import advice, codes, converge, host_state, inventory_names, packages, sources, wheels
@@ -154,7 +155,7 @@ def refuse(found: Survey, budget: Budget | None = None) -> None:
     lost = [one.host for one in found.aside]
     if found.well and budget is not None and not budget.is_spent(lost):
         return
-    reasons = [one.reason for one in found.aside]
+    reasons = lines((one.host, one.reason) for one in found.aside)
     if found.well and budget is not None:
         reasons.append(f"{budget.describe(lost)}: nothing was begun")
     raise _error(found, "\n".join(reasons))

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.host_names import named
 from neuraltalk_provision.wave_rules import GROUP, WaveRule
 
 
@@ -73,7 +74,7 @@ def divide(
             left = [host for host in left if host not in taken]
     if left:
         raise UsageError(
-            f"{len(left)} hosts belong to no wave: {', '.join(left[:20])}" + (", ..." if len(left) > 20 else ""),
+            f"{len(left)} hosts belong to no wave: {named(left)}",
             advice="Nothing was changed on any host. Add 100% as the last of `waves` in provision.yml, or a wave "
             "for the group of these hosts.",
         )

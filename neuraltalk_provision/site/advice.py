@@ -8,6 +8,7 @@ from typing import Any
 
 from neuraltalk_provision import inventories
 from neuraltalk_provision.errors import HostError
+from neuraltalk_provision.host_names import lines
 from neuraltalk_provision.site import codes, host_key
 from neuraltalk_provision.site.events import Failure
 
@@ -95,4 +96,5 @@ def host_error(
     """The error that names every host that failed; its document contains the failures as data."""
     listed = tuple(failures)
     data = {"failures": [asdict(failure) for failure in listed]}
-    return HostError("\n".join(map(explain, listed)), advice=advice, document={**(document or {}), **data})
+    told = lines((failure.host, explain(failure)) for failure in listed)
+    return HostError("\n".join(told), advice=advice, document={**(document or {}), **data})

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neuraltalk_provision.errors import ProvisionError
+from neuraltalk_provision.host_names import lines
 from neuraltalk_provision.mirror import cache
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.output import Output
@@ -172,12 +173,12 @@ def _unpack(
             staged.unpacked[plan.host] = origin
             staged.changes.append(Change(plan.host, "generation", "unpack", origin))
             output.step(plan.host, "generation", "unpacked", origin)
-    building = []
+    building = [plan for plan in plans if plan.host in unfit and _can_build(plan)]
+    told = ((plan.host, f"{plan.host} builds its generation itself: {unfit[plan.host]}") for plan in building)
+    for line in lines(told):
+        output.remark("cache", line)
     for plan in plans:
-        if plan.host in unfit and _can_build(plan):
-            building.append(plan)
-            output.remark("cache", f"{plan.host} builds its generation itself: {unfit[plan.host]}")
-        elif plan.host in unfit:
+        if plan.host in unfit and not _can_build(plan):
             staged.refuse([plan], f"it cannot use the packed generation: {unfit[plan.host]}")
     return building
 

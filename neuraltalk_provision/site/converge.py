@@ -12,6 +12,7 @@ from neuraltalk_provision.catalogue.needed import needed
 from neuraltalk_provision.catalogue.platform import recognise
 from neuraltalk_provision.catalogue.repositories import origins
 from neuraltalk_provision.errors import MirrorError, UsageError
+from neuraltalk_provision.host_names import lines, named
 from neuraltalk_provision.mirror import lock, store, trust
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_state import HostState
@@ -104,14 +105,12 @@ def _empty_mirror(settings: Settings, catalogue: Catalogue, known: HostStates) -
     for host, state in known.states.items():
         hosts.setdefault(recognise(state.platform, host).key, []).append(host)
     rows = needed(catalogue, (), hosts)
-    lines = [f"{settings.mirror} is empty. These hosts need the files below:"]
-    lines += [f"{key}: {', '.join(sorted(names))}" for key, names in sorted(hosts.items())]
+    told = [f"{settings.mirror} is empty. These hosts need the files below:"]
+    told += [f"{key}: {named(sorted(names))}" for key, names in sorted(hosts.items())]
     for row in rows:
-        lines.append(
-            f"{'optional' if row.optional else 'required'}  {row.file}" + (f": {row.what}" if row.what else "")
-        )
+        told.append(f"{'optional' if row.optional else 'required'}  {row.file}" + (f": {row.what}" if row.what else ""))
     return MirrorError(
-        "\n".join(lines),
+        "\n".join(told),
         advice="docs/mirror.md says where each file comes from. Import them with `provision mirror add FILE...`.",
         document={"needed": [asdict(row) for row in rows], "platforms": hosts},
     )
@@ -119,10 +118,10 @@ def _empty_mirror(settings: Settings, catalogue: Catalogue, known: HostStates) -
 
 def refuse(plans: Sequence[HostPlan]) -> None:
     """UsageError with the refusals of all hosts at once."""
-    refusals = [refusal for plan in plans for refusal in plan.refusals]
+    refusals = [(plan.host, refusal) for plan in plans for refusal in plan.refusals]
     if refusals:
         document = {"plans": [plan.as_json() for plan in plans]}
-        raise UsageError("\n".join(refusals), advice="Nothing was changed on any host.", document=document)
+        raise UsageError("\n".join(lines(refusals)), advice="Nothing was changed on any host.", document=document)
 
 
 def check_mirror(plans: Iterable[HostPlan], settings: Settings, catalogue: Catalogue, output: Output) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.catalogue.facts import made_for
 from neuraltalk_provision.errors import MirrorError, UsageError
+from neuraltalk_provision.host_names import lines
 from neuraltalk_provision.mirror import trust
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.base import plain
@@ -119,14 +120,14 @@ def work(
 def _each_machine_once(states: Mapping[str, HostState], root: str, output: Output) -> Mapping[str, HostState]:
     """The states without further names of a machine. UsageError if machines share the stack root, and so the lease."""
     shares = sharing.of_hosts(states)
-    several = [f"{host} {share.words(root)}" for host, share in shares.items() if not share.same]
+    several = [(host, f"{host} {share.words(root)}") for host, share in shares.items() if not share.same]
     if several:
         raise UsageError(
-            "\n".join(several),
+            "\n".join(lines(several)),
             advice="Nothing was changed on any host. Run the same command for each of these hosts alone, with --limit.",
         )
-    for host, share in shares.items():
-        output.say(f"{host} {share.words(root)}")
+    for line in lines((host, f"{host} {share.words(root)}") for host, share in shares.items()):
+        output.say(line)
     return {host: state for host, state in states.items() if host not in shares}
 
 
@@ -162,7 +163,7 @@ def _archive(settings: Settings, output: Output) -> tuple[dict[str, Any], str]:
 
 def _refuse_other_release(file: str, trees: Mapping[str, Toolkit]) -> None:
     release = made_for(file)
-    other = [f"{host}: {t.path} is CUDA {t.version}" for host, t in trees.items() if t.version != release]
+    other = lines((host, f"{host}: {t.path} is CUDA {t.version}") for host, t in trees.items() if t.version != release)
     if release and other:
         raise UsageError(
             f"{file} is for CUDA {release}\n" + "\n".join(other),

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from neuraltalk_provision.errors import ProvisionError, UsageError
+from neuraltalk_provision.host_names import lines
 from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import activations, controller, playbook
@@ -23,10 +24,10 @@ def refusals(host: str, state: HostState, take_over: bool = False) -> tuple[str,
 
 def refuse(states: Mapping[str, HostState], take_over: bool = False) -> None:
     """UsageError that names every host on which another controller works, or whose stack root others can replace."""
-    reasons = [f"{host}: {reason}" for host, state in states.items() for reason in state.unsafe]
-    reasons += [reason for host, state in states.items() for reason in refusals(host, state, take_over)]
+    reasons = [(host, f"{host}: {reason}") for host, state in states.items() for reason in state.unsafe]
+    reasons += [(host, reason) for host, state in states.items() for reason in refusals(host, state, take_over)]
     if reasons:
-        raise UsageError("\n".join(reasons), advice="Nothing was changed on any host.")
+        raise UsageError("\n".join(lines(reasons)), advice="Nothing was changed on any host.")
 
 
 def replaceable(states: Mapping[str, HostState], take_over: bool = False) -> dict[str, str]:

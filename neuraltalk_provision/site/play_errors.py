@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from neuraltalk_provision import inventories
 from neuraltalk_provision.errors import HostError, ProvisionError, UsageError
+from neuraltalk_provision.host_names import lines, named
 from neuraltalk_provision.site import codes
 from neuraltalk_provision.site.events import PlayResults
 
@@ -38,7 +39,7 @@ def error(text: str, inventory: str, limit: Sequence[str], place: str) -> Provis
             )
         case codes.INVENTORY_NO_MATCH:
             return UsageError(
-                f"the inventory {inventory} has no host or group called {', '.join(limit)}",
+                f"the inventory {inventory} has no host or group called {named(limit)}",
                 advice="`ansible-inventory -i INVENTORY --graph` lists its hosts and groups." + _about_ranges(limit),
             )
         case codes.LIMIT_INVALID:
@@ -80,7 +81,9 @@ def unfinished(
         where = (
             " before its end, so nobody knows what it did on the hosts" if results.tasks else " before it asked a host"
         )
-    failed = "".join(f"\n{one.host}: {one.message}" for one in results.failures[:_MOST_NAMES])
+    told = lines((one.host, f"{one.host}: {one.message}") for one in results.failures)
+    told[_MOST_NAMES:] = [f"and {len(told) - _MOST_NAMES} more: see the log"] * (len(told) > _MOST_NAMES)
+    failed = "".join(f"\n{line}" for line in told)
     found = "".join(f"\nAnsible cannot read {one}" for one in files[:_MOST_FILES])
     also = f"; of the environment, provision passes on {', '.join(variables)}" if variables else ""
     return HostError(

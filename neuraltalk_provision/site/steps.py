@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from neuraltalk_provision.host_names import lines
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.generations import Kept, PrunedResult
 from neuraltalk_provision.settings import Settings
@@ -93,8 +94,8 @@ def activate(hosts: Sequence[str], given: Mapping[str, Any], settings: Settings,
     failed = {failure.host for failure in failures}
     pruned = {host: _not_removed(result) for host, result in results.by_host("stack_generation").items()}
     not_removed = {host: why for host, why in sorted(pruned.items()) if why and host not in failed}
-    for host, why in not_removed.items():
-        output.remark("not removed", f"{host}: {why}. The next activation tries again")
+    for line in lines((host, f"{host}: {why}") for host, why in not_removed.items()):
+        output.remark("not removed", f"{line}. The next activation tries again")
     return Activated(failures, not_removed)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from neuraltalk_provision.catalogue import tried
 from neuraltalk_provision.catalogue.compatibility import CUDA_GCC, refused_gcc
 from neuraltalk_provision.catalogue.model import Compatibility
+from neuraltalk_provision.host_names import named
 from neuraltalk_provision.rules import versions
 from neuraltalk_provision.site.plan import HostPlan
 
@@ -82,9 +83,4 @@ def told(plans: Iterable[HostPlan]) -> tuple[str, ...]:
     for plan in plans:
         for words in plan.untried:
             groups.setdefault(words, []).append(plan.host)
-    return tuple(f"{_named(hosts)}: {words}" for words, hosts in groups.items())
-
-
-def _named(hosts: list[str]) -> str:
-    more = f" and {len(hosts) - _SHOWN} more" if len(hosts) > _SHOWN else ""
-    return ", ".join(hosts[:_SHOWN]) + more
+    return tuple(f"{named(hosts, _SHOWN)}: {words}" for words, hosts in groups.items())

@@ -18,11 +18,11 @@ import typer
 
 from neuraltalk_provision import catalogue, paths
 from neuraltalk_provision.cli import main
-from neuraltalk_provision.cli.site import show_plans
 from neuraltalk_provision.errors import HostError
 from neuraltalk_provision.fleet import command, survey
 from neuraltalk_provision.fleet.moves import Move
 from neuraltalk_provision.fleet.outcome import FleetOutcome
+from neuraltalk_provision.fleet.site_lines import show_plans
 from neuraltalk_provision.fleet.survey import Aside, Survey
 from neuraltalk_provision.mirror import lock, store
 from neuraltalk_provision.output import Output

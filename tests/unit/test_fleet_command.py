@@ -566,3 +566,52 @@ def test_the_outcome_is_one_document(fleet: Fleet, settings: Settings) -> None:
     document = json.loads(json.dumps(carried_out(found("staged"), settings).as_json()))
     assert document["rollout"]["status"] == "finished"
     assert [wave["hosts"] for wave in document["waves"]] == [["node1"], ["node2", "node3"], ["node4", "node5", "node6"]]
+
+
+def many_aside(count: int) -> tuple[Aside, ...]:
+    """As many hosts that are off, as ssh says it of each."""
+    ssh = "Failed to connect to the host via ssh: ssh: connect to host 10.0.{}.{} port 22: No route to host"
+    names = [f"off{number:03}" for number in range(count)]
+    return tuple(
+        Aside(
+            name, f"{name}: switched off\n  {ssh.format(number // 250, number % 250)}", "ssh.unreachable", refused=False
+        )
+        for number, name in enumerate(names)
+    )
+
+
+def test_many_hosts_with_one_reason_are_one_line_and_a_list(fleet: Fleet, settings: Settings) -> None:
+    with pytest.raises(HostError) as caught:
+        carried_out(found(aside=many_aside(500)), settings)
+    assert caught.value.message.splitlines() == [
+        "off[000-499] (500 hosts): switched off",
+        "  Failed to connect to the host via ssh: ssh: connect to host ADDRESS port 22: No route to host",
+        "500 of 506 hosts failed or were set aside, and max_failures: 50% allows 253: nothing was begun",
+    ]
+    (file,) = caught.value.document["lists"].values()
+    assert file in caught.value.advice and len(Path(file).read_text().split()) == 500
+    assert len(caught.value.document["set_aside"]) == 500
+    assert fleet.ran == [] and not settings.journal.exists()
+
+
+def test_plan_writes_a_list_of_its_own(settings: Settings) -> None:
+    done = settings.journal.parent / "hosts" / "done.txt"
+    done.parent.mkdir(parents=True)
+    done.write_text("node1\n")
+    with pytest.raises(HostError, match=r"off\[000-029\] \(30 hosts\): switched off") as caught:
+        command.refuse(found(aside=many_aside(30)), settings, Output(as_json=True), planned=True)
+    assert caught.value.document["lists"] == {"planned-set-aside": str(done.with_name("planned-set-aside.txt"))}
+    assert done.exists()
+
+
+def test_rollout_with_many_hosts_aside_and_failed_is_told_in_few_lines(fleet: Fleet, settings: Settings) -> None:
+    hosts = [f"node{number:03}" for number in range(200)]
+    fleet.breaks = {"activate.yml": set(hosts[50:80])}
+    outcome = carried_out(found("staged", hosts, many_aside(50)), settings)
+    with pytest.raises(HostError) as caught:
+        raise_failures(outcome)
+    lines = caught.value.message.splitlines()
+    assert lines[0].startswith("node[050-079] (30 hosts), Task: the disk is full")
+    assert [line for line in lines if "set aside" in line] == ["set aside: off[000-049] (50 hosts): switched off"]
+    assert "node[000-049,080-199] have the new generation." in caught.value.advice
+    assert len(outcome.lists) == 3

@@ -166,6 +166,6 @@ def test_hosts_of_which_the_same_is_said_are_one_line() -> None:
     plans = [replace(bare(f"node{number}"), untried=("HDF5 1.16.0 was never tried",)) for number in range(1, 8)]
     plans += [bare("other"), replace(bare("gpu1"), untried=("gcc 16 was never tried",))]
     assert trials.told(plans) == (
-        "node1, node2, node3, node4, node5 and 2 more: HDF5 1.16.0 was never tried",
+        "node[1-7]: HDF5 1.16.0 was never tried",
         "gpu1: gcc 16 was never tried",
     )

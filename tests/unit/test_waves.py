@@ -60,7 +60,7 @@ def test_a_later_group_without_a_host_is_left_out() -> None:
 
 
 def test_hosts_of_no_wave_are_refused_by_name() -> None:
-    with pytest.raises(UsageError, match="99 hosts belong to no wave: node002, node003"):
+    with pytest.raises(UsageError, match="99 hosts belong to no wave: node\\[002-100\\]"):
         divided(["canary"], groups={"node001": ["canary"]})
 
 
