@@ -16,6 +16,7 @@ from neuraltalk_provision.runs import hosts
 from neuraltalk_provision.runs.progress import health, pace, record
 from neuraltalk_provision.runs.progress.state import RunState
 from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import advice
 
 app = typer.Typer(
     help="Manage runs: list, watch, stop, resume, verify and report trainings and evaluations.", no_args_is_help=True
@@ -41,18 +42,22 @@ def list_(
 ) -> int:
     """List every run of every host with its state.
 
-    The exit code is 1 if a run is not well and no other run resumed it.
+    The exit code is 1 if a run is not well and no other run resumed it, or if a host did not answer.
     """
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
-    found = hosts.runs(chosen, limit or (), quiet)
+    site = hosts.query(chosen, limit or (), quiet, some=True)
+    found = site.runs
     columns = ("run", "host", "program", "state", "iteration", "loss", "CIDEr", "card", "started")
     output.table("runs", columns, [_row(run) for run in found])
     resumed = {(run.host, run.parent.id) for run in found if run.parent}
     unwell = [run for run in found if not run.health.well and (run.host, run.id) not in resumed]
     for run in unwell:
         output.say(f"{run.id} on {run.host} is {run.health.state}: {run.health.evidence}")
-    output.result({"runs": [run.as_json() for run in found], "unwell": [run.id for run in unwell]})
+    document = {"runs": [run.as_json() for run in found], "unwell": [run.id for run in unwell]}
+    if site.failures:
+        raise advice.host_error(site.failures, advice=hosts.LEAVE_OUT, document=document)
+    output.result(document)
     return EXIT_FAILED if unwell else EXIT_FINE
 
 

@@ -25,6 +25,7 @@ from neuraltalk_provision.runs.verdict import checks, verify
 from neuraltalk_provision.runs.verdict import envelope as envelopes
 from neuraltalk_provision.runs.verdict.envelope import Envelope
 from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import advice
 
 EnvelopeFile = Annotated[
     Path | None,
@@ -67,8 +68,8 @@ def verify_(
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     given = envelopes.read(envelope) if envelope else None
-    everything = hosts.runs(chosen, [host] if host else ())
-    run = record.find(run_id, everything, host)
+    site = hosts.query(chosen, [host] if host else (), some=True)
+    run, everything = hosts.named(run_id, site, host), site.runs
     if run.health.state in health.ALIVE:
         raise UsageError(f"{run.id} is {run.health.state}: a verdict needs a training that has ended")
     card = gpu if gpu is not None else "auto" if run.card else spec.PROCESSOR
@@ -122,13 +123,16 @@ def report(
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     given = envelopes.read(envelope) if envelope else None
-    everything = hosts.runs(chosen, [host] if host else ())
+    site = hosts.query(chosen, [host] if host else (), some=True)
+    everything = site.runs
     swept = [run for run in everything if run.sweep == run_id]
     captioned: RunState | None = None
+    if swept and site.failures:  # the comparison would lack runs
+        raise advice.host_error(site.failures, advice=hosts.LEAVE_OUT)
     if swept:
         document = _of_sweep(run_id, swept, everything, chosen)
     else:
-        run = record.find(run_id, everything, host)
+        run = hosts.named(run_id, site, host)
         if run.program not in (verify.TRAIN, verify.EVAL):
             raise UsageError(f"{run.id} ran {run.program}: a report needs a training or an evaluation")
         document = _of_run(run, everything, given, chosen)

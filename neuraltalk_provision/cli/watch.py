@@ -46,6 +46,8 @@ def watch(
             while True:
                 line, following = read(run_id, host, chosen, quiet)
                 run = line[-1]
+                # From now on only its host is asked. A job in a queue of Slurm can start on another one.
+                host = run.host if run.supervisor and not run.elsewhere else host
                 if not as_json:
                     show(picture(line, output))
                 over = run.health.state not in health.ALIVE
@@ -63,8 +65,9 @@ def watch(
 
 def read(run_id: str, host: str, settings: Settings, quiet: float) -> tuple[tuple[RunState, ...], str]:
     """(the runs that the run continues and the run itself, in order; the id of the next stage if it ended well)."""
-    everything = hosts.runs(settings, [host] if host else (), quiet)
-    line = hosts.details(record.line(record.find(run_id, everything, host), everything), settings, quiet)
+    site = hosts.query(settings, [host] if host else (), quiet, some=True)
+    everything = site.runs
+    line = hosts.details(record.line(hosts.named(run_id, site, host), everything), settings, quiet)
     run = line[-1]
     following = [other.id for other in everything if other.host == run.host and other.needs == run.id]
     return line, following[0] if following and run.health.state == "ended" else ""

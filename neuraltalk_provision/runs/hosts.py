@@ -30,8 +30,10 @@ from neuraltalk_provision.runs.progress.state import RunState
 from neuraltalk_provision.runs.request.spec import RunSpec
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import advice, host_results, playbook
+from neuraltalk_provision.site.events import Failure
 
 POLL_SECONDS = 2.0
+LEAVE_OUT = "To leave out a host, give --limit '!HOST'; a command for one run has --host HOST in place of it."
 CHANGE, INFO = "stack_run", "stack_run_info"
 """The module that changes a run, and the one that only reads runs."""
 
@@ -42,24 +44,35 @@ class Site:
 
     runs: tuple[RunState, ...]
     free: Mapping[str, tuple[Card, ...]]
+    failures: tuple[Failure, ...] = ()
+    """Of the hosts that did not answer."""
 
 
 def runs(settings: Settings, limit: Sequence[str] = (), quiet: float = health.QUIET) -> tuple[RunState, ...]:
-    """One row for every run of every host, the latest first: its state, and how far it got.
-
-    `details` adds its options, models, samples and its whole log. Raises HostError that names the hosts that failed.
-    """
+    """One row for every run of every host, the latest first; `details` adds more. Raises HostError if a host fails."""
     return query(settings, limit, quiet).runs
 
 
 def find(run_id: str, settings: Settings, host: str = "", quiet: float = health.QUIET) -> RunState:
     """All that is known about the run with that id. Other runs are read only if it may be waiting in a queue.
 
-    Raises UsageError if no host has it, or several hosts have it.
+    Raises errors like `named`.
     """
     limit = [host] if host else ()
-    found = [run for run in query(settings, limit, quiet, ids=[run_id]).runs if run.id == run_id]
-    return record.find(run_id, found or runs(settings, limit, quiet), host)
+    site = query(settings, limit, quiet, ids=[run_id], some=True)
+    alone = any(run.id == run_id for run in site.runs)
+    return named(run_id, site if alone else query(settings, limit, quiet, some=True), host)
+
+
+def named(run_id: str, site: Site, host: str = "") -> RunState:
+    """The run with that id. Raises UsageError if no host has it, or several hosts have it, and HostError if no host has
+    it and others did not answer.
+    """
+    if site.failures and all(run.id != run_id for run in site.runs):
+        error = advice.host_error(site.failures, advice=LEAVE_OUT)
+        error.message = f"no host that answered has a run called {run_id}\n{error.message}"
+        raise error
+    return record.find(run_id, site.runs, host)
 
 
 def details(
@@ -101,11 +114,12 @@ def query(
     samples: int | None = None,
     gpu: str = "none",
     memory: int = 0,
+    some: bool = False,
 ) -> Site:
     """One row for every run of the hosts, or all that is known about those in `ids`, and the jobs in Slurm's queue.
 
     With `gpu` auto also the cards that have so much memory (MiB) free. After `quiet` seconds without a new line in its
-    log, a run counts as hanging. Raises HostError that names the hosts that failed.
+    log, a run counts as hanging. Raises HostError that names the hosts that failed; with `some`, only if all failed.
     """
     request = playbook.Request(
         playbook="runs.yml",
@@ -124,12 +138,13 @@ def query(
     )
     shape = RunDetailsResult if ids else RunsResult
     results, failures = host_results.of(playbook.run(request).results, INFO, shape)
-    if failures:
-        raise advice.host_error(failures, advice="To leave out a host, give --limit '!HOST'.")
+    if failures and not (some and results):
+        raise advice.host_error(failures, advice=LEAVE_OUT)
     once = listing.each_machine_once(results)
     return Site(
         runs=listing.of_hosts(once, quiet),
         free={host: result.free for host, result in once.items()},
+        failures=failures,
     )
 
 

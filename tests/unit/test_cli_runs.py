@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ from neuraltalk_provision.results.host_state import Card
 from neuraltalk_provision.results.one_run import Caption, StartedRun, SubmittedRun
 from neuraltalk_provision.runs import hosts as runs_of_hosts
 from neuraltalk_provision.runs.hosts import Site
+from neuraltalk_provision.runs.progress import health
 from neuraltalk_provision.runs.progress.history import History
 from neuraltalk_provision.runs.progress.state import RunState
 from neuraltalk_provision.runs.request.spec import RunSpec
 from neuraltalk_provision.runs.verdict import checks, verify
 from neuraltalk_provision.runs.verdict.gates import Gate, Verdict
+from neuraltalk_provision.site import playbook
+from neuraltalk_provision.site.events import Failure, PlayResults
 from tests.unit.runs import detail, of_detail, read, started_run
 from tests.unit.test_cli import Capture, provision, site
 
@@ -348,3 +352,77 @@ def test_report_of_a_run_that_prepared_data_is_refused(capsys: Capture, hosts: H
     hosts(told("coco", program="prepare"))
     code, _, err = provision(capsys, "runs", "report", "coco")
     assert (code, "coco ran prepare: a report needs a training or an evaluation" in err) == (2, True)
+
+
+OFF = Failure("off1", "", "switched off", True, code="ssh.unreachable")
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """Which hosts are asked; host one has the run `base`, host two has none, and off1 does not answer."""
+    requests: list[tuple[str, ...]] = []
+    answers = {"one": {"runs": [detail("base", exit_code=0)], "queued": [], "free": []}}
+    answers["two"] = {**answers["one"], "runs": []}
+
+    def run(request: playbook.Request, *_more: object) -> playbook.Outcome:
+        requests.append(tuple(request.limit))
+        results = tuple((host, "stack_run_info", one) for host, one in answers.items())
+        here = tuple(one for one in results if one[0] in (request.limit or answers))
+        return playbook.Outcome(4, PlayResults(here, () if request.limit else (OFF,)))
+
+    monkeypatch.setattr(playbook, "run", run)
+    return requests
+
+
+def test_runs_are_listed_though_a_host_is_off_which_is_an_error(capsys: Capture, asked: object, site: Path) -> None:
+    code, out, err = provision(capsys, "runs", "list")
+    assert code == 1
+    assert "base" in out and "one" in out
+    assert "error: off1: " in err and "switched off" in err
+    code, out, _ = provision(capsys, "runs", "list", "--json")
+    document = json.loads(out)
+    assert code == 1 and [run["id"] for run in document["runs"]] == ["base"]
+    assert [one["host"] for one in document["failures"]] == ["off1"]
+
+
+@pytest.mark.parametrize("words", [("show", "base"), ("report", "base"), ("watch", "base", "--once")])
+def test_run_is_shown_though_another_host_is_off(
+    capsys: Capture, asked: object, site: Path, words: tuple[str, ...]
+) -> None:
+    code, out, err = provision(capsys, "runs", *words)
+    assert (code, err) == (0, "")
+    assert "base" in out
+
+
+def test_run_that_may_be_on_a_host_that_is_off_is_not_said_to_be_nowhere(
+    capsys: Capture, asked: object, site: Path
+) -> None:
+    for verb in ("show", "report", "watch", "logs"):
+        code, _, err = provision(capsys, "runs", verb, "other")
+        assert code == 1
+        assert "no host that answered has a run called other\noff1: " in err and "--host HOST" in err
+
+
+def test_run_is_not_stopped_while_a_host_that_may_have_another_one_of_that_name_is_off(
+    capsys: Capture, asked: list[tuple[str, ...]], site: Path
+) -> None:
+    code, _, err = provision(capsys, "runs", "stop", "base")
+    assert code == 1 and "--host HOST" in err
+    assert asked == [()]
+
+
+def test_run_that_is_watched_is_asked_of_its_own_host_alone(
+    capsys: Capture, asked: list[tuple[str, ...]], site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All hosts were asked again every five seconds."""
+    looks = iter([health.Health("running", ""), health.Health("running", ""), None])
+    details = runs_of_hosts.details
+
+    def running(*given: Any, **more: Any) -> tuple[RunState, ...]:
+        state = next(looks)
+        return tuple(replace(run, health=state) if state else run for run in details(*given, **more))
+
+    monkeypatch.setattr(runs_of_hosts, "details", running)
+    monkeypatch.setattr("neuraltalk_provision.cli.watch.time.sleep", lambda _seconds: None)
+    assert provision(capsys, "runs", "watch", "base")[0] == 0
+    assert asked.count(()) == 1 and set(asked[1:]) == {("one",)}
