@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.fleet.records import Rollout
-from neuraltalk_provision.fleet.survey import UNCHANGED
 from neuraltalk_provision.host_names import lines
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_state import HostState
@@ -50,27 +48,27 @@ def show(found: Sequence[Move], output: Output, *, plan: bool) -> None:
 
 def moves(
     states: Mapping[str, HostState], shares: Mapping[str, Share], target: str, earlier: Rollout | None = None
-) -> tuple[Move, ...]:
-    """What is done on each host. UsageError if one has no complete generation to return to.
+) -> tuple[tuple[Move, ...], dict[str, str]]:
+    """(what is done on each host, {host: why} of those that have no complete generation to return to).
 
     `earlier` is a rollback that did not finish: its hosts return to the generation to which they were to return then,
     because on those that did, the previous generation is now the one that they left.
     """
-    found = []
+    found, unable = [], {}
     for host, state in states.items():
         stack = state.stack
         after = target or _begun(host, state, earlier) or _previous(state)
         whole = {name for name, generation in stack.generations.items() if generation.sealed}
         if after not in whole:
             there = ", ".join(sorted(whole)) or "none"
-            raise UsageError(
+            unable[host] = (
                 f"{host} has no complete generation {after or 'before the current one'} to return to; complete "
-                f"generations: {there}",
-                advice=f"{UNCHANGED} To return to another generation, name it with --to.",
+                f"generations: {there}"
             )
+            continue
         builder = shares[host].builder if host in shares else ""
         found.append(Move(host, stack.current or "", after, activations.undone(state.activation), builder))
-    return tuple(found)
+    return tuple(found), unable
 
 
 def _begun(host: str, state: HostState, earlier: Rollout | None) -> str:

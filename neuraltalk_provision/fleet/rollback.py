@@ -14,7 +14,7 @@ from neuraltalk_provision.fleet.idle import Activation
 from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.moves import Move, moves, show
 from neuraltalk_provision.fleet.records import HostEntry, Options, Outcome, Phase, Rollout, Status, Step, inputs
-from neuraltalk_provision.fleet.rollback_error import failed
+from neuraltalk_provision.fleet.rollback_error import failed, no_generation
 from neuraltalk_provision.fleet.rollout import Done
 from neuraltalk_provision.fleet.survey import UNCHANGED, Aside
 from neuraltalk_provision.host_names import lines
@@ -81,7 +81,7 @@ def rollback(settings: Settings, asked: Request, output: Output, *, plan: bool) 
     """
     if plan:
         with Journal.read(settings.journal) as reader:
-            found = _find(settings, asked, reader.unfinished())
+            found = _find(settings, asked, reader.unfinished(), output, plan=True)
         show(found.moves, output, plan=True)
         if found.aside:
             raise failed(found.moves, Done(), (), found.aside, asked.target, plan=True)
@@ -90,13 +90,13 @@ def rollback(settings: Settings, asked: Request, output: Output, *, plan: bool) 
         settings.journal, controller.name(), controller.is_dead, what=WHAT, take_over=asked.take_over
     ) as journal:
         earlier = journal.unfinished()
-        found = _find(settings, asked, earlier)
+        found = _find(settings, asked, earlier, output, plan=False)
         if remark := entries.given_up_by_rollback(earlier):
             output.remark("remark", remark)
         return _Rollback(found, asked, settings, output, journal).run()
 
 
-def _find(settings: Settings, asked: Request, earlier: Rollout | None) -> _Found:
+def _find(settings: Settings, asked: Request, earlier: Rollout | None, output: Output, *, plan: bool) -> _Found:
     """Ask the hosts; see `rollback` for the errors."""
     asked_of = host_state.read_each(settings, catalogues.load(), asked.limit)
     aside = [survey.failed(failure) for failure in asked_of.failures]
@@ -110,7 +110,12 @@ def _find(settings: Settings, asked: Request, earlier: Rollout | None) -> _Found
     _refuse(aside, states, shares, settings)
     leases.refuse(states, asked.take_over)
     earlier = earlier if earlier and earlier.phase is Phase.ROLLBACK else None
-    return _Found(states, shares, tuple(aside), moves(states, shares, asked.target, earlier), earlier)
+    found, unable = moves(states, shares, asked.target, earlier)
+    if unable:
+        others = [move.host for move in found]
+        lists = {} if plan else host_lists.write(settings.journal.parent / "hosts", {"untouched": others}, output)
+        raise no_generation(unable, others, asked.target, lists)
+    return _Found(states, shares, tuple(aside), found, earlier)
 
 
 def _refuse(

@@ -1,4 +1,4 @@
-"""The error of a rollback after which a host has not gone back: why, and what to do next. Pure."""
+"""The errors of a rollback that cannot begin, or after which a host has not gone back. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from types import MappingProxyType
 
-from neuraltalk_provision.errors import HostError
+from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.fleet import survey
 from neuraltalk_provision.fleet.moves import Move
 from neuraltalk_provision.fleet.outcome import STILL_DRAINED_ADVICE
@@ -17,6 +17,17 @@ from neuraltalk_provision.host_names import lines, named
 from neuraltalk_provision.site.events import Failure
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+def no_generation(
+    unable: Mapping[str, str], others: Sequence[str], target: str, lists: Mapping[str, str]
+) -> UsageError:
+    """The error that names all hosts that cannot return. `lists` has the file of the others, which could."""
+    advice = f"{UNCHANGED} To return to another generation, name it with --to."
+    words = ["provision", "rollback", *(["--to", target] if target else []), "--limit"]
+    commands = [shlex.join([*words, f"@{file}"]) for file in lists.values()]
+    advice += "".join(f" To return only the others ({len(others)} hosts): `{command}`." for command in commands)
+    return UsageError("\n".join(lines(unable.items())), advice=advice, document={"lists": dict(lists)})
 
 
 def failed(

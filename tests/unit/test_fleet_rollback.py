@@ -349,3 +349,24 @@ def test_host_that_went_back_unrecorded_and_is_off_now_does_not_go_forward_later
     there = stack("a", "b", a=True, b=True)
     states(monkeypatch, **dict.fromkeys(THREE, there))
     assert {move.after for move in rollback.rollback(site, Request(), QUIET, plan=False)} == {"a"}
+
+
+@pytest.mark.parametrize("target", ["", "a"])
+def test_all_hosts_that_cannot_go_back_are_named_at_once_with_a_list_of_the_others(
+    site: Settings, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    """Only the first of them was named, so that 30 new hosts of 1,000 needed 30 commands."""
+    new = {f"new{number}": stack("b", None, b=True) for number in range(30)}
+    states(monkeypatch, **THREE, **new, old=stack("c", "b", b=False, c=True))
+    requests = telling(monkeypatch, PlayResults())
+    with pytest.raises(UsageError) as caught:
+        rollback.rollback(site, Request(target=target), QUIET, plan=False)
+    error = caught.value
+    assert [line.split(" has no")[0] for line in error.message.splitlines()] == ["new[0-29] (30 hosts)", "old"]
+    (file,) = error.document["lists"].values()
+    assert Path(file).read_text() == "node1\nnode2\nnode3\n"
+    assert f"`provision rollback {'--to a ' if target else ''}--limit @{file}`" in error.advice
+    assert requests == []
+    with pytest.raises(UsageError) as caught:
+        rollback.rollback(site, Request(target=target), QUIET, plan=True)
+    assert caught.value.document["lists"] == {}
