@@ -111,7 +111,10 @@ class Playbooks:
         return self._follow([plan for plan in plans if plan.share and plan.share.builder in hosts], done)
 
     def _activate(self, hosts: Sequence[str], *, refuse_starts: bool) -> Done:
-        given = {**self._given, "provision_refuse_starts": refuse_starts}
+        # It is hours since the hosts were asked, and a controller with another journal can have worked on them.
+        plans = [self._plans[host] for host in hosts]
+        expected = {plan.host: list(dict.fromkeys((plan.current, plan.former))) for plan in plans}
+        given = {**self._given, "provision_refuse_starts": refuse_starts, "provision_expected": expected}
         activated = steps.activate(hosts, given, self._settings, self._output)
         self.not_removed |= activated.not_removed
         failures = [

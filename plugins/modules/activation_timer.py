@@ -41,6 +41,13 @@ options:
         record of an earlier activation is removed.
     type: int
     default: 0
+  expected:
+    description:
+      - For V(armed), the generations that may be current, the likeliest first; an empty string stands for none. If
+        another one is, except that of O(id), this is an error. Without any, whatever is current is accepted.
+    type: list
+    elements: str
+    default: []
   state:
     description: The state to bring about.
     type: str
@@ -105,7 +112,9 @@ def work(module):
         is_undone = is_undone and holder in ("", found["holder"])
         return {"changed": is_undone, "did": "", "timer": "", "state": options["state"]}
     if options["state"] == "armed":
-        did, timer = arm(root, target, holder, options["cuda"].rstrip("/"), options["return_after"])
+        did, timer = arm(
+            root, target, holder, options["cuda"].rstrip("/"), options["return_after"], options["expected"]
+        )
     elif options["state"] == "confirmed":
         confirm(root, target, holder)
     else:
@@ -121,6 +130,7 @@ def main():
             "holder": {"type": "str", "default": ""},
             "cuda": {"type": "path", "default": ""},
             "return_after": {"type": "int", "default": 0},
+            "expected": {"type": "list", "elements": "str", "default": []},
             "state": {"type": "str", "choices": ["armed", "confirmed", "absent"], "required": True},
         },
         supports_check_mode=True,

@@ -143,6 +143,32 @@ def test_record_says_what_a_return_needs_and_is_for_its_owner_alone(timer: Run, 
     assert current(root) == "a"
 
 
+def test_generation_that_another_controller_activated_meanwhile_stays(
+    timer: Run, activate: Run, root: Path, run_module: Run
+) -> None:
+    """A controller with another journal activated c after this one had asked the host, and before its wave."""
+    timer("armed", expected=["a", "x"])
+    activate()
+    timer("confirmed")
+    timer("armed", expected=["a"])  # what is activated is current already
+    timer("confirmed")
+    run_module("stack_generation", stack_root=root, id="c", state="current")
+    code, message = failed(lambda: timer("armed", expected=["a", "x"]))
+    assert code == codes.BUSY
+    assert message.startswith("generation c is current, but generation a was when the hosts were asked")
+    assert (current(root), record(root)) == ("c", None)
+    timer("armed")  # by plain playbooks, which have asked nothing
+    assert (record(root) or {})["former"] == "c"
+
+
+def test_host_without_a_generation_is_activated_if_none_was_seen(timer: Run, root: Path) -> None:
+    (root / "current").unlink()
+    _, message = failed(lambda: timer("armed", expected=["a"]))
+    assert message.startswith("no generation is current, but generation a was")
+    timer("armed", expected=[""])
+    assert (record(root) or {})["former"] == ""
+
+
 def test_check_mode_has_no_effect(timer: Run, root: Path) -> None:
     before = sorted(root.rglob("*"))
     assert timer("armed", check=True)["timer"] == ""

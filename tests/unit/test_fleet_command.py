@@ -615,3 +615,11 @@ def test_rollout_with_many_hosts_aside_and_failed_is_told_in_few_lines(fleet: Fl
     assert [line for line in lines if "set aside" in line] == ["set aside: off[000-049] (50 hosts): switched off"]
     assert "node[000-049,080-199] have the new generation." in caught.value.advice
     assert len(outcome.lists) == 3
+
+
+def test_activation_is_told_which_generation_was_seen(fleet: Fleet, settings: Settings) -> None:
+    """Between the question and a later wave another controller can have activated something else."""
+    carried_out(found("staged"), settings)
+    assert fleet.variables["activate.yml"]["provision_expected"] == {
+        host: [planned("staged").current] for host in ("node4", "node5", "node6")
+    }

@@ -22,18 +22,26 @@ from .returning import give_back, restores
 
 WAIT = 600
 """Seconds in which a return that is running must end. It may have to wait for ldconfig."""
+_CHANGED = (
+    "%s is current, but %s was when the hosts were asked: another controller, or a rollback, has changed it since. "
+    "Nothing was changed here. Run `provision site` again, which asks the hosts again"
+)
 PROGRAM = program.__name__
 """Imported here so that it is packed."""
 
 
-def arm(root, target, holder, cuda, limit):
+def arm(root, target, holder, cuda, limit, expected=()):
     """Write the record of the activation that follows, and arm the timer. Returns (what was done first, the timer).
 
     With the limit 0 no timer is armed, and a record of an earlier return is removed. If an earlier activation was not
-    confirmed, it is continued if it is the same one; otherwise the host is returned first.
+    confirmed, it is continued if it is the same one; otherwise the host is returned first. If some are `expected`, none
+    of which is current, StackError: somebody else has activated another generation, and a return would lead behind it.
     """
     with Lock(root, WAIT):
         earlier = records.read(root)
+        current = Generations(root).current() or ""
+        if expected and not earlier and current not in expected and current != target:
+            raise StackError(_CHANGED % (rules.generation(current), rules.generation(expected[0])), code=codes.BUSY)
         continued, did = None, ""
         if earlier and earlier["state"] == rules.UNCONFIRMED:
             if limit and _is_continued(root, earlier, target, cuda):
