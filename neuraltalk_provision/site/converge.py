@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -162,15 +163,13 @@ def check_entries(entries: Sequence[lock.Entry], settings: Settings, catalogue: 
 def variables(plans: Iterable[HostPlan], settings: Settings) -> dict[str, Any]:
     """The variables of the playbooks, the same for `provision` and for users who run the playbooks directly."""
     listed = tuple(plans)
+    rules, kinds = _unsupported(listed)
     return {
         # By id: hosts of one platform can have different package managers, and then they have different recipes.
         "provision_recipes": {plan.recipe.id: plan.recipe.as_vars() for plan in listed},
         "provision_generations": {plan.host: plan.recipe.id for plan in listed},
-        "provision_unsupported": {
-            plan.host: tried.unsupported(catalogues.tried_table(), plan.versions)
-            + trials.nvcc_rules(plan, catalogues.load().compatibility)
-            for plan in listed
-        },
+        "provision_unsupported": rules,
+        "provision_unsupported_of": kinds,
         "provision_origins": {
             plan.recipe.platform: origins(catalogues.repositories(), plan.recipe.platform, plan.recipe.manager)
             for plan in listed
@@ -189,6 +188,20 @@ def variables(plans: Iterable[HostPlan], settings: Settings) -> dict[str, Any]:
         "provision_stack_root": settings.stack_root,
         "provision_run_user": settings.run_user,
     }
+
+
+def _unsupported(plans: Sequence[HostPlan]) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str]]:
+    """({kind: what its hosts refuse before they install OS packages}, {host: its kind}).
+
+    Hosts of one kind have their rules once: Ansible reads all variables for each playbook, and hands them to each host.
+    """
+    table, compatibility = catalogues.tried_table(), catalogues.load().compatibility
+    found = {
+        plan.host: tried.unsupported(table, plan.versions) + trials.nvcc_rules(plan, compatibility) for plan in plans
+    }
+    kinds: dict[str, str] = {}
+    of = {host: kinds.setdefault(json.dumps(rules), f"kind {len(kinds)}") for host, rules in found.items()}
+    return {of[host]: rules for host, rules in found.items()}, of
 
 
 def converge(

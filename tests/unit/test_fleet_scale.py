@@ -19,7 +19,7 @@ from neuraltalk_provision.mirror import store
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_state import Identity
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import converge, playbook
+from neuraltalk_provision.site import converge, extra_vars, playbook
 from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.sharing import Share
 from tests.unit import archives
@@ -121,3 +121,14 @@ def test_rollout(settings: Settings, fleet: Fleet, tmp_path: Path, shared: bool,
         command.carry_out(surveyed(size, shared=shared), Phase.FULL, own, Output(as_json=True))
 
     assert_flat(act)
+
+
+def test_variables_of_playbooks_have_few_bytes_for_each_host() -> None:
+    """Ansible reads all of them for each playbook, and hands them to the process of each host."""
+    plan = planned("bare")
+
+    def size(count: int) -> int:
+        plans = [replace(plan, host=f"node{number:04}") for number in range(count)]
+        return len(extra_vars.as_yaml(converge.variables(plans, Settings())))
+
+    assert (size(1000) - size(100)) / 900 < 80

@@ -77,7 +77,8 @@ def test_host_refuses_that_gcc_itself_if_the_plan_could_not_know_it() -> None:
     (rule,) = trials.nvcc_rules(with_cards(), catalogue.load().compatibility)
     assert (rule["name"], rule["packages"], rule["versions"]) == ("gcc", ["gcc"], ">=16")
     assert trials.nvcc_rules(with_cards(cuda="99.9"), catalogue.load().compatibility) == []
-    given = converge.variables([with_cards()], Settings())["provision_unsupported"]["node1"]
+    variables = converge.variables([with_cards()], Settings())
+    given = variables["provision_unsupported"][variables["provision_unsupported_of"]["node1"]]
     assert rule in given
     assert {row["name"] for row in given} == {"gcc", "HDF5"}
 
