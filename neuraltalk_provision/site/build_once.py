@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neuraltalk_provision.errors import ProvisionError
-from neuraltalk_provision.host_names import lines
+from neuraltalk_provision.host_names import MOST_LINES, lines, named
 from neuraltalk_provision.mirror import cache
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.output import Output
@@ -22,6 +22,8 @@ from neuraltalk_provision.site.plan import HostPlan
 
 Build = Callable[[Sequence[str]], PlayResults]
 """Runs site.yml on these hosts."""
+MOST_BUILDERS = 3
+"""After so many hosts of one kind that could not build their generation, it is not tried on the others."""
 _BUILD_INSTEAD = ("", codes.CACHE_UNFIT)
 """Failures of unpacking after which a host builds; a full disk or a lost connection would stop a build as well."""
 
@@ -41,6 +43,11 @@ class Staged:
         self.failures += results.failures
         self.diffs += results.diffs
         return {failure.host for failure in results.failures}
+
+    def give_up(self, plans: Sequence[HostPlan], tried: Sequence[str]) -> None:
+        """Add failures of hosts for whose generation others have tried to build it."""
+        words = f"{', '.join(tried)} could not build its generation, so no other host of its kind tries"
+        self.failures += [Failure(plan.host, "", words, code=codes.HOST_REFUSED) for plan in plans]
 
     def refuse(self, plans: Sequence[HostPlan], reason: str) -> None:
         """Add failures of hosts that neither unpack nor can build; the reason is why they do not unpack."""
@@ -72,6 +79,7 @@ def build_once(
     entries = {name: entry for name, group in groups.items() if (entry := _entry(group[0], settings, output))}
     known = [plan for name in entries for plan in groups.pop(name)]
     alone += _unpack(known, entries, given, settings, output, staged)
+    unable: dict[str, list[str]] = {}
     while groups:
         for name in [name for name, group in groups.items() if not any(_can_build(plan) for plan in group)]:
             staged.refuse(groups.pop(name), "no other host has built its generation")
@@ -79,6 +87,7 @@ def build_once(
         if not (chosen or alone):
             break
         failed = staged.add(build([plan.host for plan in (*chosen, *alone)]))
+        silent = {failure.host for failure in staged.failures if failure.silent}
         alone = []
         made = _pack([plan for plan in chosen if plan.host not in failed], given, settings, output)
         ready: list[HostPlan] = []
@@ -89,8 +98,13 @@ def build_once(
             elif plan.host not in failed:
                 alone += [other for other in group if _can_build(other)]
                 staged.refuse([other for other in group if not _can_build(other)], "nothing could be packed")
-            elif group:
-                groups[plan.recipe.id] = group  # another host of its kind builds
+            else:
+                tried = unable.setdefault(plan.recipe.id, [])
+                tried += [plan.host] if plan.host not in silent else []
+                if len(tried) >= MOST_BUILDERS:
+                    staged.give_up(group, tried)
+                elif group:
+                    groups[plan.recipe.id] = group  # another host of its kind builds
         alone += _unpack(ready, made, given, settings, output, staged)
     if alone:
         staged.add(build([plan.host for plan in alone]))
@@ -167,12 +181,16 @@ def _unpack(
             unfit[failure.host] = failure.message
         else:
             staged.failures.append(failure)
+    done: dict[str, list[str]] = {}
     for plan in fitting:
         if plan.host not in failures:
             origin = entries[plan.recipe.id].origin
             staged.unpacked[plan.host] = origin
             staged.changes.append(Change(plan.host, "generation", "unpack", origin))
-            output.step(plan.host, "generation", "unpacked", origin)
+            done.setdefault(origin, []).append(plan.host)
+    for origin, hosts in done.items():
+        for name in hosts if len(hosts) <= MOST_LINES else [f"{named(hosts)} ({len(hosts)} hosts)"]:
+            output.step(name, "generation", "unpacked", origin)
     building = [plan for plan in plans if plan.host in unfit and _can_build(plan)]
     told = ((plan.host, f"{plan.host} builds its generation itself: {unfit[plan.host]}") for plan in building)
     for line in lines(told):

@@ -44,7 +44,7 @@ class Said(Output):
 class Fleet:
     """Hosts that answer the playbooks; `broken` fail to build, `unfit` lack a library, `failing` fail to unpack.
 
-    `silent` return nothing, neither a result nor a failure.
+    `lost` are lost when they build; `silent` return nothing, neither a result nor a failure.
     """
 
     settings: Settings
@@ -52,6 +52,7 @@ class Fleet:
     steps: list[tuple[str, list[str]]] = field(default_factory=list)
     output: Said = field(default_factory=Said)
     broken: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
     unfit: tuple[str, ...] = ()
     failing: dict[str, Failure] = field(default_factory=dict)
     silent: tuple[str, ...] = ()
@@ -62,7 +63,9 @@ class Fleet:
     def build(self, hosts: Sequence[str]) -> PlayResults:
         self.steps.append(("build", list(hosts)))
         failures = tuple(Failure(host, "Compile Torch", "no") for host in hosts if host in self.broken)
-        changes = tuple(Change(host, "torch", "build") for host in hosts if host not in self.broken)
+        failures += tuple(Failure(host, "", "gone", unreachable=True) for host in hosts if host in self.lost)
+        bad = {failure.host for failure in failures}
+        changes = tuple(Change(host, "torch", "build") for host in hosts if host not in bad)
         return PlayResults(changes=changes, failures=failures)
 
     def run(self, request: playbook.Request, *_more: object) -> playbook.Outcome:
@@ -172,6 +175,25 @@ def test_another_host_builds_if_the_builder_fails(fleet: Fleet) -> None:
     staged = fleet.stage(bare("node1"), bare("node2"), bare("node3"))
     assert fleet.worked == [("build", ["node1"]), ("build", ["node2"]), ("unpack", ["node3"])]
     assert [failure.host for failure in staged.failures] == ["node1"]
+
+
+def test_generation_that_several_hosts_cannot_build_is_not_tried_on_all(fleet: Fleet) -> None:
+    """With an archive that does not compile, 1,000 hosts would have built one after the other, for weeks."""
+    hosts = [f"node{number:02}" for number in range(1, 41)]
+    fleet.broken = tuple(hosts)
+    staged = fleet.stage(*map(bare, hosts))
+    assert fleet.worked == [("build", [host]) for host in hosts[: build_once.MOST_BUILDERS]]
+    assert sorted(one.host for one in staged.failures) == hosts
+    (why,) = {one.message for one in staged.failures} - {"no"}
+    assert why == "node01, node02, node03 could not build its generation, so no other host of its kind tries"
+
+
+def test_builders_that_were_lost_do_not_count_as_a_generation_that_cannot_be_built(fleet: Fleet) -> None:
+    hosts = [f"node{number}" for number in range(1, 7)]
+    fleet.lost = tuple(hosts[:4])
+    staged = fleet.stage(*map(bare, hosts))
+    assert fleet.worked == [*(("build", [host]) for host in hosts[:5]), ("unpack", ["node6"])]
+    assert [one.host for one in staged.failures] == hosts[:4]
 
 
 def test_host_that_does_not_fit_builds_itself_and_the_reason_is_said(fleet: Fleet) -> None:
