@@ -16,6 +16,7 @@ from typing import Any
 import typer
 
 from neuraltalk_provision import command_log, streams
+from neuraltalk_provision.cli import words
 from neuraltalk_provision.command_log import CommandLog
 from neuraltalk_provision.errors import (
     EXIT_FINE,
@@ -209,6 +210,7 @@ def _converted(error: BaseException, log: CommandLog) -> ProvisionError:
 
 def _invoke(arguments: list[str]) -> int:
     """Run the command with Typer, without Typer's own handling of errors and Ctrl-C."""
+    arguments = words.checked(arguments)
     given = next((word for word in arguments if not word.startswith("-")), "")
     command = typer.main.get_command(application([given] if given in {*COMMANDS, *GROUPS} else (*COMMANDS, *GROUPS)))
     with streams.safe_stdout(), command.make_context("provision", arguments) as context:

@@ -118,7 +118,7 @@ RUNS = ("progress", "request", "hosts", "verdict")
 IMPORTERS = {
     "ansible_runner": {"site/playbook.py"},
     "rich": {"output.py", "transfer_display.py"},
-    "typer": {name for name in FILES if name.startswith("cli/") and name != "cli/__init__.py"},
+    "typer": {name for name in FILES if name.startswith("cli/")} - {"cli/__init__.py", "cli/words.py"},
     "matplotlib": {"report/figures.py"},
     "plotext": {"report/terminal.py"},
     "click": set(),
