@@ -67,6 +67,26 @@ def home() -> Path:
         raise RuntimeError("HOME is not an absolute path, and this user has no entry in /etc/passwd") from None
 
 
+def written(text: str) -> Path:
+    """The path that a person wrote into a file, with the home directory for ~/.
+
+    Raises ValueError, with words for that person, if it would be another path than they mean.
+    """
+    if not text.strip():
+        raise ValueError("is empty: write a path, or leave it out")
+    if text.startswith("$"):
+        raise ValueError("variables are not replaced here: write the path itself; ~/ is the home directory")
+    first, *others = Path(text).parts or (".",)
+    if not first.startswith("~"):
+        return Path(text)
+    if first != "~":
+        raise ValueError("only ~/ is replaced, by the home directory: write the path itself")
+    try:
+        return home().joinpath(*others)
+    except RuntimeError as error:
+        raise ValueError(f"~ cannot be replaced: {error}") from None
+
+
 def state_dir() -> Path:
     """The directory of the controller's own files, below $XDG_STATE_HOME or ~/.local/state.
 

@@ -44,6 +44,11 @@ def _address(value: str) -> str:
     return value
 
 
+def _path(value: object, info: ValidationInfo) -> object:
+    """What the file says as a path, relative to the file's directory; what the command line says as it is."""
+    return Path(info.context or "", paths.written(value)) if isinstance(value, str) else value
+
+
 def _seconds(value: object) -> int:
     return durations.read(value, "it", LONGEST_WAIT)
 
@@ -62,6 +67,7 @@ SHORTEST_RETURN = 60
 LONGEST_WAIT = 30 * 86_400
 Seconds = Annotated[int, BeforeValidator(_seconds)]
 Address = Annotated[str, AfterValidator(_address)]
+SitePath = Annotated[Path, BeforeValidator(_path)]
 StackRoot = Annotated[str, AfterValidator(_stack_root)]
 LARGEST_CERTIFICATES = 1 << 18
 
@@ -108,10 +114,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    mirror: Path = Path("mirror")
+    mirror: SitePath = Path("mirror")
     mirror_trust: Literal["unsigned", "signed", "named"] = "unsigned"
     mirror_signers: tuple[Signer, ...] = Field(default=(), validate_default=True)
-    allowed_signers: Path = Path("allowed_signers")
+    allowed_signers: SitePath = Path("allowed_signers")
     inventory: Inventory = Path("inventory")
     inventory_environment: tuple[Variable, ...] = ()
     stack_root: StackRoot = "/opt/neuraltalk"
@@ -121,13 +127,13 @@ class Settings(BaseModel):
     return_after: Annotated[Seconds, AfterValidator(_return_after)] = Field(default=900, le=86_400)
     build_jobs: int = Field(default=0, ge=0, strict=True)
     artifact_url: MirrorUrl = ""
-    artifact_ca: Path | Literal[""] = ""
+    artifact_ca: Literal[""] | SitePath = ""
     distribution: Literal["auto", "relay"] = "auto"
     push_wait: Seconds = Field(default=600, ge=60, le=86_400)
     forks: int = Field(default=50, ge=1, strict=True)
     cache: bool = Field(default=True, strict=True)
     builders: tuple[Annotated[str, Field(min_length=1, max_length=255)], ...] = ()
-    journal: Path = Path(".provision/journal.sqlite")
+    journal: SitePath = Path(".provision/journal.sqlite")
     waves: tuple[WaveRule, ...] = wave_rules.DEFAULT
     max_failures: Size = wave_rules.HALF
     on_failure: Literal["stop", "rollback"] = "stop"
@@ -152,9 +158,10 @@ class Settings(BaseModel):
     @classmethod
     def _paths(cls, given: Any) -> Any:
         several = given if isinstance(given, list | tuple) else (given,)
-        if not several or not all(isinstance(one, str | Path) and str(one) for one in several):
+        if not several or not all(isinstance(one, str | Path) for one in several):
             raise ValueError("must be the path of an inventory, or a list of paths")
-        return tuple(several) if len(several) > 1 else several[0]
+        found = tuple(paths.written(one) if isinstance(one, str) else one for one in several)
+        return found if len(found) > 1 else found[0]
 
     @field_validator("mirror_signers")
     @classmethod
@@ -191,9 +198,6 @@ def _load(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
     _refuse_dangling(chosen)
     given = _read(chosen) if chosen.is_file() else {}
     base = chosen.resolve().parent
-    for name in ("mirror", "allowed_signers", "artifact_ca", "journal"):
-        if isinstance(given.get(name), str) and given[name]:
-            given[name] = str(base / given[name])
     given_options = {name: value for name, value in overrides.items() if value not in (None, (), [])}
     from_here = "inventory" in given_options
     given = {"mirror": base / "mirror", "allowed_signers": base / "allowed_signers", **given, **given_options}
@@ -203,7 +207,7 @@ def _load(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
         _refuse_dangling(base / "inventory")
         given["inventory"] = base / "inventory" if (base / "inventory").exists() else paths.local_inventory()
     try:
-        settings = Settings.model_validate(given)
+        settings = Settings.model_validate(given, context=base)
     except ValidationError as error:
         raise UsageError(explain(error, str(chosen), given_options)) from None
     found = [inventories.located(one, Path() if from_here else base) for one in inventories.listed(settings.inventory)]

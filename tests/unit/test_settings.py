@@ -66,6 +66,33 @@ def test_relative_paths_count_from_the_file(elsewhere: Path, tmp_path: Path) -> 
     assert chosen.inventory == tmp_path / "my 'site'" / "hosts.yml"
 
 
+def test_home_directory_is_what_a_shell_makes_of_it(
+    elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    text = "mirror: ~/m\nallowed_signers: ~/keys\nartifact_ca: ~/ca.pem\njournal: ~/j\ninventory: [~/hosts, more]\n"
+    chosen = settings_file.load(write(tmp_path / "site", text))
+    home = tmp_path / "home"
+    assert (chosen.mirror, chosen.allowed_signers, chosen.artifact_ca) == (home / "m", home / "keys", home / "ca.pem")
+    assert (chosen.journal, chosen.inventory) == (home / "j", (home / "hosts", tmp_path / "site" / "more"))
+
+
+@pytest.mark.parametrize("name", ["mirror", "allowed_signers", "journal", "inventory"])
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("''", "is empty: write a path, or leave it out"),
+        ("' '", "is empty: write a path, or leave it out"),
+        ("$HOME/m", "variables are not replaced here: write the path itself; ~/ is the home directory"),
+        ("~ops/m", "only ~/ is replaced, by the home directory: write the path itself"),
+    ],
+)
+def test_path_that_would_be_another_directory_than_meant_is_refused(
+    tmp_path: Path, name: str, value: str, words: str
+) -> None:
+    assert f"provision.yml: {name}: {words}" in refusal(write(tmp_path, f"{name}: {value}\n"))
+
+
 def test_default_mirror_and_inventory_lie_beside_the_file(elsewhere: Path, tmp_path: Path) -> None:
     file = write(tmp_path / "site", "forks: 2\n")
     (tmp_path / "site" / "inventory").mkdir()
