@@ -19,7 +19,7 @@ from pydantic import (
     field_validator,
 )
 
-from neuraltalk_provision import durations, inventories, paths, wave_rules, yaml_file
+from neuraltalk_provision import durations, field_words, inventories, paths, wave_rules, yaml_file
 from neuraltalk_provision.errors import UsageError, naming
 from neuraltalk_provision.inventories import Inventory
 from neuraltalk_provision.wave_rules import Size, WaveRule
@@ -277,9 +277,9 @@ def explain(error: ValidationError, file: str, given_options: Collection[str] = 
     Values of the names in `given_options` came from the command line, all others from `file`.
     """
     lines = []
-    for problem in error.errors():
-        place = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
+    for problem in field_words.problems(error):
+        place = problem.name
+        if problem.unknown:
             known = list(Settings.model_fields) + [f"pip.{name}" for name in Pip.model_fields]
             near = difflib.get_close_matches(place, known, n=2, cutoff=0.4)
             lines.append(f"{file}: {place} is not a setting; did you mean {' or '.join(near or known)}?")
@@ -287,5 +287,5 @@ def explain(error: ValidationError, file: str, given_options: Collection[str] = 
             source = (
                 f"--{place.replace('_', '-')}" if place in given_options else f"{file}: {place or 'the whole file'}"
             )
-            lines.append(f"{source}: {problem['msg'].removeprefix('Value error, ')}")
+            lines.append(f"{source}: {problem.words}")
     return "\n".join(lines)

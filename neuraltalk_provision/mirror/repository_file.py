@@ -22,10 +22,11 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from neuraltalk_provision import yaml_file
+from neuraltalk_provision import field_words, yaml_file
 from neuraltalk_provision.catalogue import target
 from neuraltalk_provision.catalogue.target import Target
 from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.field_words import Problem
 from neuraltalk_provision.mirror import addresses
 from neuraltalk_provision.rules import machines
 
@@ -167,7 +168,7 @@ def _repository(row: Any, place: str, wanted: Target, folder: Path) -> Repositor
             return rpm.model_copy(update={"gpgkey": tuple(folder / path for path in rpm.gpgkey)})
         apt = AptRepository.model_validate(row)
     except ValidationError as error:
-        lines = [f"{place}: {_problem(problem)}" for problem in error.errors()[:5]]
+        lines = [f"{place}: {_problem(problem)}" for problem in field_words.problems(error)[:5]]
         raise UsageError("\n".join(lines), advice=_advice(manager, wanted)) from None
     flat = [suite for suite in apt.suites if suite.endswith("/")]
     if bool(apt.components) == bool(flat) or len(flat) not in (0, len(apt.suites)):
@@ -178,11 +179,9 @@ def _repository(row: Any, place: str, wanted: Target, folder: Path) -> Repositor
     return apt.model_copy(update={"signed_by": folder / apt.signed_by})
 
 
-def _problem(problem: Any) -> str:
-    where = ".".join(str(part) for part in problem["loc"])
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    message = "there is no such field" if problem["type"] == "extra_forbidden" else message
-    return f"{where}: {message}" if where else message
+def _problem(problem: Problem) -> str:
+    words = "there is no such field" if problem.unknown else problem.words
+    return f"{problem.name}: {words}" if problem.name else words
 
 
 def _advice(manager: str, wanted: Target | None = None) -> str:

@@ -54,7 +54,7 @@ def test_repositories_are_read_by_platform() -> None:
         ("debian-11-x86_64: []", "it must be a list of repositories"),
         ("debian-11-x86_64: [x]", "r.yml: debian-11-x86_64: repository 1: it must be a mapping"),
         (APT % ", url: x", "repository 1: url: there is no such field"),
-        ("debian-11-x86_64: [{baseurl: [http://x.example.org], gpgkey: [k]}]", "uris: Field required"),
+        ("debian-11-x86_64: [{baseurl: [http://x.example.org], gpgkey: [k]}]", "uris: it is missing"),
         ("rocky-9-x86_64: [{baseurl: [http://x.example.org]}]", "repository 1: gpgkey must name"),
         (
             "rocky-9-x86_64: [{baseurl: [http://x.example.org], gpgcheck: false, repo_gpgcheck: true}]",
@@ -62,16 +62,16 @@ def test_repositories_are_read_by_platform() -> None:
         ),
         (
             "rocky-9-x86_64: [{baseurl: [http://x.example.org], gpgcheck: 0}]",
-            "gpgcheck: Input should be a valid boolean",
+            "gpgcheck: must be true or false",
         ),
         ((APT % "").replace("http:", "ftp:"), "is not an address that begins with https://, http:// or file:///"),
         ((APT % "").replace("http://x.example.org", "/srv/debian"), "a directory is written as file:///its/path"),
         ((APT % "").replace("http://", "http://me:secret@"), "must not contain a user name or password"),
-        ((APT % "").replace("[s]", "['a b']"), "suites.0: String should match"),
-        ((APT % "").replace("[s]", "['-o']"), "suites.0: String should match"),
+        ((APT % "").replace("[s]", "['a b']"), "suites.0: must match"),
+        ((APT % "").replace("[s]", "['-o']"), "suites.0: must match"),
         ((APT % "").replace("[s]", "[s, s/]"), "a suite that ends with / (a flat repository) has none"),
         ((APT % "").replace("components: [main], ", ""), "suites need components"),
-        ((APT % "").replace(", signed_by: k", ""), "signed_by: Field required"),
+        ((APT % "").replace(", signed_by: k", ""), "signed_by: it is missing"),
     ],
 )
 def test_mistake_is_refused_with_its_place_and_an_example(text: str, words: str) -> None:

@@ -84,7 +84,7 @@ def test_envelope_is_a_line_between_its_ranges_and_flat_beyond_the_last() -> Non
             "must increase",
         ),
         ("name: x\nranges: {loss: [{iteration: -5, least: 1, most: 2}]}", "ranges.loss.0.iteration"),
-        ("ranges: {}", "name: Field required"),
+        ("ranges: {}", "name: it is missing"),
         ("name: [", "does not parse"),
     ],
 )

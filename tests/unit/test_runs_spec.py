@@ -345,9 +345,9 @@ def test_words_without_a_file_are_options() -> None:
     ("text", "words"),
     [
         ("hots: node1\n", "hots is not a setting of a run's file; did you mean host"),
-        ("options: [1]\n", "options: Input should be a valid dictionary"),
+        ("options: [1]\n", "options: must be `name: value` lines"),
         ("host: [a\n", "does not parse"),
-        ("gpu_memory: much\n", "gpu_memory: Input should be a valid integer"),
+        ("gpu_memory: much\n", "gpu_memory: must be a whole number"),
     ],
 )
 def test_file_that_says_nonsense_is_refused_with_the_place(tmp_path: Path, text: str, words: str) -> None:

@@ -9,8 +9,9 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, StrictInt, ValidationError
 
-from neuraltalk_provision import yaml_file
+from neuraltalk_provision import field_words, yaml_file
 from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.field_words import Problem
 from neuraltalk_provision.runs.request.spec import PROCESSOR
 
 SUFFIXES = (".yml", ".yaml")
@@ -97,16 +98,16 @@ def read_as(model: type[Document], file: Path) -> Document:
     try:
         return model.model_validate({} if given is None else given)
     except ValidationError as error:
-        raise UsageError(
-            "\n".join(_explain(model, file, problem["loc"], problem) for problem in error.errors())
-        ) from None
+        raise UsageError("\n".join(_explain(model, file, problem) for problem in field_words.problems(error))) from None
 
 
-def _explain(model: type[RunDocument], file: Path, place: Sequence[str | int], problem: object) -> str:
-    name = ".".join(str(part) for part in place) or "the whole file"
-    if isinstance(problem, dict) and problem.get("type") == "extra_forbidden" and len(place) > 1:
-        return f"{file}: {name} is not a setting of a run's file"
-    if isinstance(problem, dict) and problem.get("type") == "extra_forbidden":
-        near = difflib.get_close_matches(name, model.model_fields, n=2, cutoff=0.4) or model.model_fields
-        return f"{file}: {name} is not a setting of a run's file; did you mean {' or '.join(near)}?"
-    return f"{file}: {name}: {problem['msg'] if isinstance(problem, dict) else problem}"
+def _explain(model: type[RunDocument], file: Path, problem: Problem) -> str:
+    name = problem.name or "the whole file"
+    if not problem.unknown:
+        return f"{file}: {name}: {problem.words}"
+    known = list(model.model_fields)
+    if len(problem.place) > 1:
+        inner = Until if problem.place[-2] == "until" else StageDocument
+        known = [f"{name.rpartition('.')[0]}.{field}" for field in inner.model_fields]
+    near = difflib.get_close_matches(name, known, n=2, cutoff=0.4) or known
+    return f"{file}: {name} is not a setting of a run's file; did you mean {' or '.join(near)}?"

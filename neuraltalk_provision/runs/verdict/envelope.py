@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from neuraltalk_provision import catalogue, yaml_file
+from neuraltalk_provision import catalogue, field_words, yaml_file
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.runs.request.document import Number
 
@@ -70,8 +70,9 @@ def read(file: Path) -> Envelope:
         return Envelope.model_validate(yaml_file.read(file))
     except ValidationError as error:
         lines = [
-            f"{file}: {'.'.join(str(part) for part in e['loc']) or 'the whole file'}: {e['msg']}"
-            for e in error.errors()
+            f"{file}: {problem.name or 'the whole file'}: "
+            f"{'there is no such field' if problem.unknown else problem.words}"
+            for problem in field_words.problems(error)
         ]
         raise UsageError("\n".join(lines)) from None
 
