@@ -11,7 +11,8 @@ import typer
 
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
-from neuraltalk_provision.cli.run import Detach, Gpu, Memory, run_all
+from neuraltalk_provision.cli.options import Launchers
+from neuraltalk_provision.cli.run import Detach, Gpu, Memory, refuse_without_effect, run_all
 from neuraltalk_provision.cli.runs import Host, Id
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.output import Output
@@ -68,6 +69,7 @@ def resume(
     card = gpu if gpu is not None else "auto" if run.card else spec.PROCESSOR
     # A stage that starts again from the model of the stage before begins at iteration 0; else its iterations count.
     same = origin.stage == run.stage
+    refuse_without_effect(Launchers.SSH, None, card, gpu_memory)
     runs = stages.resume(
         replace(lineage.as_spec(origin if same else run), gpu=card, memory=gpu_memory or 0),
         origin.id,

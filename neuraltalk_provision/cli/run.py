@@ -76,12 +76,14 @@ def train(
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     file, given = document.split(arguments or [])
     written = document.read(file)
+    card = str(written.gpu) if gpu is None else gpu
+    refuse_without_effect(launcher, slurm, card, gpu_memory)
     runs = stages.plan(
         written,
         options.names(stage_names),
         run_id or written.id or new_id("train"),
         given,
-        str(written.gpu) if gpu is None else gpu,
+        card,
         written.gpu_memory if gpu_memory is None else gpu_memory,
     )
     where = required_host(host or written.host)
@@ -112,11 +114,13 @@ def evaluate(
     written = document.read(file)
     if written.stages:
         raise UsageError(f"{file}: only a training has stages; an evaluation has none")
+    card = str(written.gpu) if gpu is None else gpu
+    refuse_without_effect(launcher, slurm, card, gpu_memory)
     run = spec.parse(
         "eval.lua",
         run_id or written.id or new_id("eval"),
         written.arguments(given),
-        str(written.gpu) if gpu is None else gpu,
+        card,
         written.gpu_memory if gpu_memory is None else gpu_memory,
     )
     where = required_host(host or written.host)
@@ -124,6 +128,14 @@ def evaluate(
     if launcher == Launchers.SLURM:
         return submit([(run,)], where, slurm or [], chosen, output, plan)
     return run_all((run,), where, chosen, output, plan, detach)
+
+
+def refuse_without_effect(launcher: Launchers, sbatch: Sequence[str] | None, gpu: str, memory: int | None) -> None:
+    """UsageError for options that would be ignored."""
+    if sbatch and launcher != Launchers.SLURM:
+        raise UsageError("--sbatch has an effect only with --launcher slurm", advice="Add it, or leave out --sbatch.")
+    if memory is not None and gpu == spec.PROCESSOR:
+        raise UsageError("--gpu-memory has an effect only with --gpu", advice="Add --gpu auto, or leave it out.")
 
 
 def new_id(verb: str) -> str:

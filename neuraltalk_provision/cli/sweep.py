@@ -12,13 +12,16 @@ import typer
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options, run
 from neuraltalk_provision.cli.options import Launchers
-from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, HostError
+from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, HostError, UsageError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.runs import hosts
 from neuraltalk_provision.runs.request import document, spec
 from neuraltalk_provision.runs.request import sweep as sweeps
 from neuraltalk_provision.runs.request.sweep import Share, Slot, SweepDocument
 from neuraltalk_provision.settings import Settings
+
+AUTO = "auto"
+"""The value of --gpu for free GPUs."""
 
 
 def sweep(
@@ -56,6 +59,10 @@ def sweep(
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     output = Output(as_json=as_json)
     written = document.read_as(SweepDocument, file)
+    card = str(written.gpu) if gpu is None else gpu
+    if gpu is None and "gpu" not in written.model_fields_set:
+        card = AUTO
+    _refuse(card, launcher, slurm, host, limit, gpu_memory)
     chance = random.Random(written.seed).random
     sets = sweeps.plan(
         written,
@@ -63,9 +70,7 @@ def sweep(
         options.names(stage_names),
         run_id or written.id or run.new_id("sweep"),
         arguments or [],
-        ("auto" if str(written.gpu) == spec.PROCESSOR and "gpu" not in written.model_fields_set else str(written.gpu))
-        if gpu is None
-        else gpu,
+        card,
         written.gpu_memory if gpu_memory is None else gpu_memory,
     )
     where = host or written.host
@@ -73,6 +78,27 @@ def sweep(
         return run.submit(sets, run.required_host(where), slurm or [], chosen, output, plan)
     shares = sweeps.spread(sets, slots(sets[0][0], chosen, limit or ([where] if where else [])))
     return _start(shares, chosen, output, plan)
+
+
+def _refuse(
+    card: str,
+    launcher: Launchers,
+    sbatch: list[str] | None,
+    host: str,
+    limit: list[str] | None,
+    memory: int | None,
+) -> None:
+    """UsageError for options that would be ignored, or that exclude each other."""
+    run.refuse_without_effect(launcher, sbatch, card, memory)
+    if launcher == Launchers.SLURM and limit:
+        raise UsageError("--limit has no effect with --launcher slurm", advice="Slurm chooses the nodes: see --sbatch.")
+    if host and limit:
+        raise UsageError("--host and --limit exclude each other", advice="Give all hosts with --limit.")
+    if launcher != Launchers.SLURM and card not in (AUTO, spec.PROCESSOR):
+        raise UsageError(
+            f"--gpu {card}: a sweep takes the free GPUs of its hosts",
+            advice=f"Give `{AUTO}`, or `{spec.PROCESSOR}` for the CPU; --limit chooses the hosts.",
+        )
 
 
 def slots(first: spec.RunSpec, settings: Settings, limit: list[str]) -> list[Slot]:

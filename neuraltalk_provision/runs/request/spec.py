@@ -23,6 +23,7 @@ MEMORY = {"train.lua": (1500, 95), "finetune": (2500, 350), "eval.lua": (1200, 6
 _WHOLE = re.compile(r"-?[0-9]{1,400}")
 _NUMBER = re.compile(r"-?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})(?:[eE][-+]?[0-9]{1,9})?")
 _WHOLE_MOST = 1 << 53
+_CARD = re.compile(r"none|auto|[0-9]{1,3}|(?:GPU|MIG)-[0-9A-Za-z/-]{1,120}")
 _PATH_MOST = 4095
 PROCESSOR = "none"
 """The value of --gpu for a run on the CPU."""
@@ -86,6 +87,11 @@ def parse(
         raise UsageError(
             f"--id {run_id[:140]!r}: use at most {rules.LONGEST_ID} letters, digits and . _ - only, and not "
             f"{' or '.join(rules.RESERVED)} at the end; it names a directory on the host"
+        )
+    if not _CARD.fullmatch(gpu):
+        raise UsageError(
+            f"--gpu {gpu[:140]!r} is not a GPU",
+            advice="Give `auto` for a free one, an index such as 0, a UUID such as GPU-..., or `none` for the CPU.",
         )
     known = catalogue.program_options(program)
     arguments: dict[str, str] = {"gpuid": "-1", "backend": "nn"} if gpu == PROCESSOR else {}
