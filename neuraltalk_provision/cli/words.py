@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Sequence
 
 from neuraltalk_provision import paths
 from neuraltalk_provision.errors import UsageError
 
+_PROGRAMS = {"train": "train.lua", "sweep": "train.lua", "runs resume": "train.lua", "eval": "eval.lua"}
+"""The verbs that pass options on, and the program that gets them."""
+_LONG = re.compile(r"--?([A-Za-z][A-Za-z0-9_]+)(?==|$)")
 _HOME = re.compile(r"(--[a-z][a-z_-]*=)~(?=/|$)")
 
 
@@ -26,7 +30,25 @@ def checked(words: Sequence[str]) -> list[str]:
                 f"the command line has an empty value {place}",
                 advice="If it comes from a shell variable, the variable is empty. Nothing was done.",
             )
+    _refuse_misplaced(words[:end])
     return [*(_with_home(word) for word in words[:end]), *words[end:]]
+
+
+def _refuse_misplaced(words: Sequence[str]) -> None:
+    """UsageError for an option of a program before the --: Typer would take -input_h5 for -i with the value nput_h5."""
+    plain = [word for word in words if not word.startswith("-")]
+    verb = next((verb for verb in _PROGRAMS if plain[: len(verb.split())] == verb.split()), "")
+    found = [match for word in words if (match := _LONG.match(word))] if verb else []
+    if not found:
+        return
+    program = _PROGRAMS[verb]
+    known = importlib.import_module("neuraltalk_provision.catalogue").program_options(program)  # takes 0.3 s
+    for match in found:
+        if match[1] in known and match[0] != "--id":
+            raise UsageError(
+                f"{match[0]} is an option of {program}, and stands before the --",
+                advice=f"Write options of the program at the end: provision {verb} ... -- -{match[1]} VALUE",
+            )
 
 
 def _with_home(word: str) -> str:

@@ -48,3 +48,33 @@ def test_home_directory_in_an_option_with_an_equals_sign(monkeypatch: pytest.Mon
         "~/x",
         "--settings=/home/ops",
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "option", "program"),
+    [
+        (["train", "--host", "node1", "-input_h5", "/a"], "-input_h5", "train.lua"),
+        (["train", "t.yml", "-id", "x"], "-id", "train.lua"),
+        (["-v", "train", "--max_iters", "100"], "--max_iters", "train.lua"),
+        (["eval", "--host", "node1", "-image_folder=/p"], "-image_folder", "eval.lua"),
+        (["sweep", "s.yml", "-seed", "3"], "-seed", "train.lua"),
+        (["runs", "resume", "base", "-max_iters", "100"], "-max_iters", "train.lua"),
+    ],
+)
+def test_option_of_a_program_without_the_separator_is_named(given: list[str], option: str, program: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        words.checked(given)
+    assert caught.value.message == f"{option} is an option of {program}, and stands before the --"
+    assert "provision " in caught.value.advice and " -- -" in caught.value.advice
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["train", "--host", "node1", "--id", "x", "-ihosts.yml", "--", "-id", "x"],
+        ["data", "prepare", "--input_json", "x.json"],
+        ["runs", "show", "-Hnode1", "base"],
+    ],
+)
+def test_own_options_are_not_taken_for_those_of_a_program(given: list[str]) -> None:
+    assert words.checked(given) == given
