@@ -12,6 +12,7 @@ from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, InterruptError, UsageError
 from neuraltalk_provision.output import Output
+from neuraltalk_provision.rules import run as rules
 from neuraltalk_provision.runs import hosts
 from neuraltalk_provision.runs.progress import health, pace, record
 from neuraltalk_provision.runs.progress.state import RunState
@@ -22,7 +23,17 @@ app = typer.Typer(
     help="Manage runs: list, watch, stop, resume, verify and report trainings and evaluations.", no_args_is_help=True
 )
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="The run's id.")]
+
+def is_id(given: str) -> str:
+    """The id of a run or of a sweep. UsageError if none can have it."""
+    if not rules.is_id(given):
+        raise UsageError(
+            f"{given[:140]!r} is not the id of a run or of a sweep", advice="`provision runs list` lists the runs."
+        )
+    return given
+
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The run's id.", callback=is_id)]
 Host = Annotated[str, typer.Option("--host", "-H", help="The host, if several hosts have a run with that id.")]
 Quiet = Annotated[
     float, typer.Option("--quiet", min=1, help="Seconds without log output after which a run counts as hanging.")

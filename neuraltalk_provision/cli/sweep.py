@@ -19,6 +19,7 @@ from neuraltalk_provision.runs.request import document, spec
 from neuraltalk_provision.runs.request import sweep as sweeps
 from neuraltalk_provision.runs.request.sweep import Share, Slot, SweepDocument
 from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import advice
 
 AUTO = "auto"
 """The value of --gpu for free GPUs."""
@@ -103,7 +104,9 @@ def _refuse(
 
 def slots(first: spec.RunSpec, settings: Settings, limit: list[str]) -> list[Slot]:
     """The free cards of the hosts, one of each host in turn; with --gpu none, every host once."""
-    site = hosts.query(settings, limit, gpu=first.gpu, memory=first.memory)
+    site = hosts.query(settings, limit, gpu=first.gpu, memory=first.memory, some=True)
+    if site.failures:
+        raise advice.host_error(site.failures, advice=hosts.LEAVE_OUT)
     if first.gpu == spec.PROCESSOR:
         return [Slot(host, spec.PROCESSOR) for host in site.free]
     rounds = max((len(cards) for cards in site.free.values()), default=0)

@@ -13,7 +13,7 @@ import typer
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.cli.run import Gpu, Memory
-from neuraltalk_provision.cli.runs import Host, Id
+from neuraltalk_provision.cli.runs import Host, Id, is_id
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, UsageError, naming
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.report import page
@@ -103,7 +103,7 @@ def verify_(
 
 
 def report(
-    run_id: Annotated[str, typer.Argument(metavar="ID", help="The id of a run or of a sweep.")],
+    run_id: Annotated[str, typer.Argument(metavar="ID", help="The id of a run or of a sweep.", callback=is_id)],
     host: Host = "",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The file to write. Default: ID.html.")] = None,
     envelope: EnvelopeFile = None,

@@ -138,14 +138,17 @@ def query(
     )
     shape = RunDetailsResult if ids else RunsResult
     results, failures = host_results.of(playbook.run(request).results, INFO, shape)
-    if failures and not (some and results):
-        raise advice.host_error(failures, advice=LEAVE_OUT)
     once = listing.each_machine_once(results)
-    return Site(
-        runs=listing.of_hosts(once, quiet),
-        free={host: result.free for host, result in once.items()},
-        failures=failures,
-    )
+    site = Site(listing.of_hosts(once, quiet), {host: result.free for host, result in once.items()}, failures)
+    if failures and not (some and results):
+        raise advice.host_error(failures, advice=_ask_one(site, ids))
+    return site
+
+
+def _ask_one(site: Site, ids: Sequence[str]) -> str:
+    """What to do if hosts do not answer that are not needed for these runs."""
+    found = next((run for run in site.runs if run.id in ids), None)
+    return f"{found.id} was found on {found.host}: --host {found.host} asks only this host." if found else LEAVE_OUT
 
 
 def start(runs: Sequence[RunSpec], host: str, settings: Settings) -> StartedRun:
