@@ -10,7 +10,7 @@ import typer
 from neuraltalk_provision import catalogue
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
-from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, InterruptError, UsageError
+from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, HostError, InterruptError, UsageError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.rules import run as rules
 from neuraltalk_provision.runs import hosts
@@ -158,9 +158,28 @@ def stop(
         return EXIT_FINE
     everything = hosts.runs(chosen, limit)
     swept = [run for run in everything if run.sweep == run_id and run.health.state in health.ALIVE]
-    results = [_end(run, chosen, output, plan) for run in swept or [record.find(run_id, everything, host)]]
-    output.result({"runs": results} if swept else results[0])
+    if swept:
+        output.result({"runs": _end_all(swept, chosen, output, plan)})
+    else:
+        output.result(_end(record.find(run_id, everything, host), chosen, output, plan))
     return EXIT_FINE
+
+
+def _end_all(runs: list[RunState], settings: Settings, output: Output, plan: bool) -> list[dict[str, object]]:
+    """End each of these runs. Raises HostError that names those that could not be ended, after all were tried."""
+    results, failures = [], []
+    for run in runs:
+        try:
+            results.append(_end(run, settings, output, plan))
+        except HostError as error:
+            failures.append({"run": run.id, "host": run.host, "error": error.message})
+    if failures:
+        raise HostError(
+            "\n".join(f"{one['run']} on {one['host']} was not stopped: {one['error']}" for one in failures),
+            advice="Run the same command again when these hosts answer.",
+            document={"runs": results, "failures": failures},
+        )
+    return results
 
 
 def _end(run: RunState, settings: Settings, output: Output, plan: bool) -> dict[str, object]:

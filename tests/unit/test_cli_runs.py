@@ -298,6 +298,26 @@ def test_sweep_is_stopped_as_a_whole_and_what_is_over_left_alone(
     assert out == "s-1 on one stopped\ns-2 on two stopped\n"
 
 
+def test_run_of_a_sweep_that_cannot_be_stopped_does_not_keep_the_others(
+    capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(run_id: str, host: str, *given: object, **more: object) -> bool:
+        if host == "one":
+            raise HostError("one: no route", document={"failures": [{"host": "one"}]})
+        return True
+
+    monkeypatch.setattr(runs_of_hosts, "stop", stop)
+    active = {"running": True, "exit_code": None}
+    hosts(told("s-1", sweep="s", **active), told("s-2", "two", sweep="s", **active))
+    code, out, err = provision(capsys, "runs", "stop", "s")
+    assert (code, out) == (1, "s-2 on two stopped\n")
+    assert "error: s-1 on one was not stopped: one: no route" in err
+    code, out, _ = provision(capsys, "runs", "stop", "s", "--json")
+    document = json.loads(out)
+    assert [run["id"] for run in document["runs"]] == ["s-2"]
+    assert document["failures"] == [{"run": "s-1", "host": "one", "error": "one: no route"}]
+
+
 def test_run_that_another_has_gone_on_from_needs_nobody_any_more(capsys: Capture, hosts: Hosts) -> None:
     hosts(told("base"))
     code, out, _ = provision(capsys, "runs", "list")
