@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -79,8 +80,8 @@ def run_program(
     request.check(wanted)
     document = wanted.as_request()
     if plan:
-        given = " ".join(f"--{key} {value}" for key, value in document.items() if value not in ("", None, False))
-        output.say(f"would {name} on {host or 'this machine'}: {given}")
+        words = [*_words(document), *(["--host", host] if host else [])]
+        output.say(f"would {name} on {host or 'this machine'}: provision data {name} {shlex.join(words)}")
         output.result({"plan": document, "host": host or None})
         return None
     if not host:
@@ -88,6 +89,18 @@ def run_program(
         return program.run(name, document, output.pass_on)
     spec = RunSpec(run_id or run.new_id(name), name, document, ())
     return _on_host(spec, host, settings, output, detach)
+
+
+def _words(document: Mapping[str, Any]) -> Iterator[str]:
+    """The request as words of a command line."""
+    for name, value in document.items():
+        option = "--set-aside" if name == "set_aside" else f"--{name}"
+        for one in value if isinstance(value, list) else [value]:
+            if one is True:
+                yield option
+            elif one not in ("", None) and one is not False and not (name == "jobs" and one == 0):
+                yield from ([] if name == "path" else [option])
+                yield str(one)
 
 
 def _findings() -> Path:

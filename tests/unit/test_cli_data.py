@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -133,3 +134,17 @@ def test_what_goes_with_a_host_only_is_refused_without_one(capsys: Capture, here
         code, _, err = provision(capsys, "data", *words)
         assert (code, "need a run on a host" in err) == (2, True)
     assert here == []
+
+
+def test_plan_of_a_data_set_can_be_typed(capsys: Capture, here: Asked, site: Path) -> None:
+    given = ("--input_json", "my raw.json", "--input_json", "b.json", "--num_val", 0, "--set-aside")
+    _, out, _ = provision(capsys, "data", "prepare", *given, "--word_count_threshold", 0, "--plan")
+    words = ("--input_json", str(site / "my raw.json"), "--input_json", str(site / "b.json"))
+    assert f" {shlex.join(words)} " in out
+    assert "--num_val 0 --num_test 0 " in out
+    assert "--word_count_threshold 0 " in out and " --set-aside" in out and "--jobs" not in out
+    assert out.startswith("would prepare on this machine: provision data prepare --input_json")
+    again = shlex.split(out.partition("provision ")[2])
+    assert provision(capsys, *again, "--plan")[1] == out
+    _, out, _ = provision(capsys, "data", "inspect", "a b", "--jobs", 2, "--host", "one", "--plan")
+    assert out == "would inspect on one: provision data inspect 'a b' --jobs 2 --host one\n"
