@@ -146,5 +146,5 @@ def test_plan_of_a_data_set_can_be_typed(capsys: Capture, here: Asked, site: Pat
     assert out.startswith("would prepare on this machine: provision data prepare --input_json")
     again = shlex.split(out.partition("provision ")[2])
     assert provision(capsys, *again, "--plan")[1] == out
-    _, out, _ = provision(capsys, "data", "inspect", "a b", "--jobs", 2, "--host", "one", "--plan")
-    assert out == "would inspect on one: provision data inspect 'a b' --jobs 2 --host one\n"
+    _, out, _ = provision(capsys, "data", "inspect", "/a b", "--jobs", 2, "--host", "one", "--plan")
+    assert out == "would inspect on one: provision data inspect '/a b' --jobs 2 --host one\n"
