@@ -13,7 +13,7 @@ from typing import Literal
 
 from neuraltalk_provision.catalogue import Catalogue
 from neuraltalk_provision.errors import MirrorError, ProvisionError, UsageError, naming
-from neuraltalk_provision.mirror import guard, incoming, lock, looking, remains
+from neuraltalk_provision.mirror import cache_files, guard, incoming, lock, looking, remains
 from neuraltalk_provision.mirror.identify import artifact_of, identify
 
 __all__ = ["Added", "Check", "Finding", "add", "add_all", "check", "identify", "inspect", "unlisted", "verify"]
@@ -280,7 +280,7 @@ def verify(
     findings = list(inspect(mirror, known.artifacts, catalogue, advance))
     listed = {entry.file for entry in known.artifacts}
     with naming(mirror, "read", MirrorError):
-        there = sorted(mirror.iterdir())
+        there = sorted(path for path in mirror.iterdir() if path != mirror / cache_files.DIRECTORY or not path.is_dir())
     for path in there:
         if path.name not in listed and not path.name.startswith(".") and not lock.is_reserved(path.name):
             findings.append(Finding(path.name, "surplus", "it is not in the lock"))

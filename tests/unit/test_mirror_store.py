@@ -245,6 +245,14 @@ def test_verify_names_what_the_lock_does_not_list(mirror: Path) -> None:
     ]
 
 
+def test_cache_of_packed_generations_is_a_part_of_the_mirror_and_not_surplus(mirror: Path) -> None:
+    (mirror / "cache" / "88cf8fcfae72d14d").mkdir(parents=True)
+    assert store.verify(mirror, SMALL).findings == ()
+    shutil.rmtree(mirror / "cache")
+    (mirror / "cache").touch()
+    assert [finding.problem for finding in store.verify(mirror, SMALL).findings] == ["surplus"]
+
+
 def test_verify_names_every_damage_at_once(mirror: Path) -> None:
     damage_truncate(mirror / "w.bin")
     (mirror / "nn.tgz").unlink()
