@@ -75,7 +75,7 @@ def site(
         busy=busy.value if busy else None,
         cache=False if no_cache else None,
     )
-    phase = _phase(stage_only=stage_only, activate=activate, resume=resume, reads=plan or check)
+    phase = _phase(stage_only=stage_only, activate=activate, resume=resume, plan=plan, check=check)
     if resume:
         outcome = command.resume(
             limit or (),
@@ -92,7 +92,7 @@ def site(
         )
     else:
         before = None if plan or check else command.newest(chosen)
-        found = survey.survey(chosen, limit or (), output, take_over=take_over)
+        found = command.for_phase(survey.survey(chosen, limit or (), output, take_over=take_over), phase)
         site_lines.show_found(found, output)
         if plan:
             if remark := command.given_up(found, chosen):
@@ -114,14 +114,14 @@ def site(
     return EXIT_FINE
 
 
-def _phase(*, stage_only: bool, activate: bool, resume: bool, reads: bool) -> Phase:
+def _phase(*, stage_only: bool, activate: bool, resume: bool, plan: bool, check: bool) -> Phase:
     """The part of the work that the options ask for. UsageError if they exclude each other."""
-    given = [
-        name for name, value in (("--stage-only", stage_only), ("--activate", activate), ("--resume", resume)) if value
-    ]
-    if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} exclude each other", advice="Give one of them.")
-    if resume and reads:
+    parts = {"--stage-only": stage_only, "--activate": activate, "--resume": resume}
+    for options_ in (parts, {"--plan": plan, "--check": check}):
+        given = [name for name, value in options_.items() if value]
+        if len(given) > 1:
+            raise UsageError(f"{' and '.join(given)} exclude each other", advice="Give one of them.")
+    if resume and (plan or check):
         raise UsageError(
             "--resume continues a rollout, so it cannot be combined with --plan or --check",
             advice="`provision rollout status` shows what is left to do.",

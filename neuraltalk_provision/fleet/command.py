@@ -66,6 +66,11 @@ def waves_of(found: Survey, settings: Settings, doubtful: Collection[str] = ()) 
     return waves.with_followers(divided, follows)
 
 
+def for_phase(found: Survey, phase: Phase) -> Survey:
+    """The survey for a phase: `--activate` sets hosts aside on which the generation is not staged."""
+    return entries.staged_only(found) if phase is Phase.ACTIVATE else found
+
+
 def newest(settings: Settings) -> Sequence[Summary]:
     """The newest rollout in the journal, if there is one; for `carry_out`."""
     with Journal.read(settings.journal) as reader:
@@ -98,8 +103,7 @@ def carry_out(
     many hosts were set aside; MirrorError if a file that will be sent is damaged; UsageError if another controller
     works with the same journal, or has worked with it meanwhile.
     """
-    found = entries.with_plain_names(found)
-    found = entries.staged_only(found) if phase is Phase.ACTIVATE else found
+    found = for_phase(entries.with_plain_names(found), phase)
     budget = Budget(settings.max_failures, found.total, found.same)
     refuse(found, settings, output, budget)
     with Journal.read(settings.journal) as reader:

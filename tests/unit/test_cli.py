@@ -401,6 +401,20 @@ def test_plan_names_what_is_built_and_why(capsys: Capture, outcome: converge.Sit
     assert json.loads(out)["plans"][0]["build"][0] == {"component": "packages", "why": "missing: gcc, make"}
 
 
+@pytest.mark.parametrize("reads", ["--plan", "--check"])
+def test_plan_of_an_activation_refuses_what_the_activation_would(
+    capsys: Capture, outcome: converge.SiteOutcome, reads: str
+) -> None:
+    code, out, err = provision(capsys, "site", "--activate", reads)
+    assert (code, "build" in out) == (2, True)
+    assert "node1: generation " in err and "is not staged on this host" in err
+
+
+def test_plan_and_check_mode_exclude_each_other(capsys: Capture, outcome: converge.SiteOutcome) -> None:
+    code, _, err = provision(capsys, "site", "--plan", "--check")
+    assert (code, "--plan and --check exclude each other" in err) == (2, True)
+
+
 def test_plan_names_the_hosts_of_each_wave(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     surveyed(monkeypatch, planned("bare"), planned("bare", "node2"), planned("bare", "node3"))
     code, out, _ = provision(capsys, "site", "--plan")
