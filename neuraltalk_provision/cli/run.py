@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -165,18 +165,36 @@ def submit(
     sets: Sequence[Sequence[RunSpec]], host: str, sbatch: list[str], settings: Settings, output: Output, plan: bool
 ) -> int:
     """Submit each set of runs to Slurm as one job; return the exit code."""
-    jobs = []
+    jobs: list[dict[str, object]] = []
     for runs in sets:
         if plan:
             show_plan(runs, f"a Slurm node, submitted from {host},", output)
             continue
-        submitted = hosts.submit(runs, host, sbatch, settings)
+        try:
+            submitted = hosts.submit(runs, host, sbatch, settings)
+        except (KeyboardInterrupt, InterruptError):
+            if not jobs:
+                raise
+            every = [run for one in sets for run in one]
+            raise interrupted(every, [str(job["id"]) for job in jobs], {"jobs": jobs}) from None
         jobs.append({"id": submitted.id, "job": submitted.job, "host": host})
         output.say(f"{submitted.id} is Slurm job {submitted.job}")
     if not plan:
         output.say(f"next: provision runs list; provision runs watch {sets[0][0].id}")
     output.result({"jobs": jobs, "plan": [asdict(run) for runs in sets for run in runs] if plan else None})
     return EXIT_FINE
+
+
+def interrupted(every: Sequence[RunSpec], done: Sequence[str], document: Mapping[str, object]) -> InterruptError:
+    """The error for a sweep that was interrupted while its runs were started one after the other."""
+    sweep = every[0].sweep
+    verb = "was" if len(done) == 1 else "were"
+    return InterruptError(
+        f"of {len(every)} runs of the sweep {sweep}, {len(done)} {verb} started before the interruption"
+        f"{': ' * bool(done)}{', '.join(done)}; one more may have been started",
+        advice=f"`provision runs list` shows which there are; `provision runs stop {sweep}` ends all of them.",
+        document=document,
+    )
 
 
 def run_all(runs: Sequence[RunSpec], host: str, settings: Settings, output: Output, plan: bool, detach: bool) -> int:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options, run
 from neuraltalk_provision.cli.options import Launchers
-from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, HostError, UsageError
+from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, HostError, InterruptError, UsageError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.runs import hosts
 from neuraltalk_provision.runs.request import document, spec
@@ -116,13 +116,19 @@ def slots(first: spec.RunSpec, settings: Settings, limit: list[str]) -> list[Slo
 
 
 def _start(shares: tuple[Share, ...], settings: Settings, output: Output, plan: bool) -> int:
-    failures, started = [], []
+    failures: list[dict[str, Any]] = []
+    started: list[dict[str, Any]] = []
     for share in shares:
         if plan:
             run.show_plan(share.runs, share.slot.host, output)
             continue
         try:
             result = hosts.start(share.runs, share.slot.host, settings)
+        except (KeyboardInterrupt, InterruptError):
+            every = [one for all_runs in shares for one in all_runs.runs]
+            done = [name for one in started for name in one["runs"]]
+            document = {"started": started, "failures": failures}
+            raise run.interrupted(every, done, document) from None
         except HostError as error:
             failures.append({"host": share.slot.host, "runs": [one.id for one in share.runs], "error": error.message})
             output.say(f"{share.runs[0].id} was not started: {error.message}")

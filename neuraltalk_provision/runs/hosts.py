@@ -27,6 +27,7 @@ from neuraltalk_provision.results.run import RunDetailsResult, RunsResult
 from neuraltalk_provision.runs.progress import health, listing, log, record
 from neuraltalk_provision.runs.progress.ending import RunEnd
 from neuraltalk_provision.runs.progress.state import RunState
+from neuraltalk_provision.runs.request import unsure
 from neuraltalk_provision.runs.request.spec import RunSpec
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import advice, host_results, playbook
@@ -154,16 +155,17 @@ def _ask_one(site: Site, ids: Sequence[str]) -> str:
 def start(runs: Sequence[RunSpec], host: str, settings: Settings) -> StartedRun:
     """Start runs, one after the other on one card; returns the host's result for the first.
 
-    Raises HostError if they cannot be started; then none was started.
+    Raises HostError if they cannot be started; then none was started, unless the error says that this is not known.
     """
-    request = {**_options(runs), "state": "started"}
-    return _change(OneRunResult[StartedRun], host, settings, request).run
+    with unsure.starting(runs, host):
+        return _change(OneRunResult[StartedRun], host, settings, {**_options(runs), "state": "started"}).run
 
 
 def submit(runs: Sequence[RunSpec], host: str, sbatch: Sequence[str], settings: Settings) -> SubmittedRun:
     """Submit runs to Slurm as one job, with `sbatch` on a host. Raises HostError with Slurm's own message."""
     request = {**_options(runs), "slurm": list(sbatch), "state": "submitted"}
-    return _change(OneRunResult[SubmittedRun], host, settings, request).run
+    with unsure.starting(runs, host):
+        return _change(OneRunResult[SubmittedRun], host, settings, request).run
 
 
 def _options(runs: Sequence[RunSpec]) -> dict[str, Any]:
