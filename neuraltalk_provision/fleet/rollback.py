@@ -161,7 +161,7 @@ class _Rollback:
         journal.ended_all(Step.GIVE_BACK, map(entries.set_aside, found.aside))
         records = running.JournalRecords(journal, {entry.host: entry.inputs for entry in begun.hosts})
         activation = Activation(begun.id, self._settings, self._output, records.pause_requested, machines)
-        with running.stopped_by_errors(begun, journal, self._output, WHAT):
+        with running.stopped_by_errors(begun, journal, WHAT):
             names = [move.host for move in found.moves]
             done = rollout.recorded(Step.GIVE_BACK, names, lambda _names: self._return(own, activation), records)
             activation.lift_leftovers([host for host in names if host not in own and host in past.unfinished])

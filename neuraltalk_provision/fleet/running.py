@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from neuraltalk_provision.errors import ProvisionError
+from neuraltalk_provision.errors import InterruptError, ProvisionError
 from neuraltalk_provision.fleet import host_lists, rollout
 from neuraltalk_provision.fleet.decide import Action, Activate, GiveBack, Paused, Standing, Stop, Wait
 from neuraltalk_provision.fleet.hosts import Former, Playbooks
@@ -49,7 +49,7 @@ def run(
     activation.drained.update(drained or {})
     hosts = Playbooks(found.plans, given, former, settings, output, activation, returned=standing.returned, diff=diff)
     held = [plan.host for plan in found.well if (plan.host in entries or plan.over) and not plan.share]
-    with stopped_by_errors(begun, journal, output, "provision site --resume"), leases.released(held, given, settings):
+    with stopped_by_errors(begun, journal, "provision site --resume"), leases.released(held, given, settings):
         standing, end = rollout.run(standing, hosts, records, _waiter(records, output), _shower(standing, output))
     status = _status(standing, end)
     # So that the next command looks for them.
@@ -77,7 +77,7 @@ def run(
 
 
 @contextlib.contextmanager
-def stopped_by_errors(begun: Rollout, journal: Journal, output: Output, command: str) -> Iterator[None]:
+def stopped_by_errors(begun: Rollout, journal: Journal, command: str) -> Iterator[None]:
     """If the block ends with an error or with Ctrl-C, record that nobody works on the rollout, and say how to go on.
 
     `command` continues it.
@@ -88,13 +88,13 @@ def stopped_by_errors(begun: Rollout, journal: Journal, output: Output, command:
     except (ProvisionError, KeyboardInterrupt) as error:
         with contextlib.suppress(ProvisionError):
             journal.finish(Status.STOPPED)
-        if isinstance(error, ProvisionError):
-            error.advice = f"{error.advice} {again}".strip()
-            stopped = {"id": begun.id, "status": Status.STOPPED.value, "why": error.message}
-            error.document = {**error.document, "rollout": stopped}
-        else:
-            output.remark("remark", again)
-        raise
+        raised = error if isinstance(error, ProvisionError) else InterruptError("interrupted")
+        raised.advice = f"{raised.advice} {again}".strip()
+        stopped = {"id": begun.id, "status": Status.STOPPED.value, "why": raised.message}
+        raised.document = {**raised.document, "rollout": stopped}
+        if raised is error:
+            raise
+        raise raised from None
 
 
 def machines_of(plans: Sequence[HostPlan]) -> dict[str, list[str]]:

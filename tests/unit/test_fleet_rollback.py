@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from neuraltalk_provision.errors import HostError, UsageError
+from neuraltalk_provision.errors import HostError, InterruptError, UsageError
 from neuraltalk_provision.fleet import command, rollback, use
 from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.records import Outcome, Rollout, Status, Step
@@ -298,8 +298,9 @@ def test_killed_rollback_is_continued(site: Settings, monkeypatch: pytest.Monkey
         raise KeyboardInterrupt
 
     monkeypatch.setattr(playbook, "run", killed)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(InterruptError) as caught:
         rollback.rollback(site, Request(), QUIET, plan=False)
+    assert "`provision rollback` continues it" in caught.value.advice
     assert last(site).outcome("node1", Step.GIVE_BACK) is Outcome.STARTED
     states(monkeypatch, **{**THREE, "node1": stack("a", "b", a=True, b=True), "node3": stack("c", "b", b=True, c=True)})
     telling(monkeypatch, PlayResults(results=BACK))
@@ -340,7 +341,7 @@ def test_host_that_went_back_unrecorded_and_is_off_now_does_not_go_forward_later
     states(monkeypatch, **THREE)
     with monkeypatch.context() as patched:
         patched.setattr(playbook, "run", lambda _request: signal.raise_signal(signal.SIGINT))
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(InterruptError):
             rollback.rollback(site, Request(), QUIET, plan=False)
     telling(monkeypatch, PlayResults(results=BACK))
     states(monkeypatch, Failure("node3", "Ask", "gone", True), node1=THREE["node1"], node2=THREE["node2"])
