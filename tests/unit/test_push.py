@@ -636,6 +636,22 @@ def test_directory_of_that_name_is_refused_before_anything_is_sent(run_module: R
         run_module("pushed_file", path=tmp_path / "x", listen=free_port(), replace=True, **given)
 
 
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_what_is_in_the_place_of_the_directory_is_named_before_anything_is_sent(
+    kind: str, run_module: Run, tmp_path: Path
+) -> None:
+    if kind == "link":
+        (tmp_path / "data").symlink_to("/mnt/not-mounted/data")
+    else:
+        (tmp_path / "data").write_text("x")
+    given = {"size": 5, "sha256": "0" * 64, "list_sha256": "0" * 64, "key": KEY, "number": 1, "candidates": []}
+    for path in (tmp_path / "data" / "x", tmp_path / "data" / "below" / "x"):
+        with pytest.raises(ModuleError, match=f"{tmp_path}/data is a {kind}.* directory"):
+            run_module("pushed_file_info", **checked(path))
+        with pytest.raises(ModuleError, match=f"{tmp_path}/data is a {kind}.* directory"):
+            run_module("pushed_file", path=path, listen=free_port(), **given)
+
+
 def test_host_that_hangs_does_not_make_the_command_wait_for_ever(capsys: Capture, hosts: Hosts) -> None:
     hosts.places = {"a": place(), "b": place()}
     hosts.failures = (Failure("b", "Receive the file", "Timed out after 1821 second(s).", code=codes.HOST_HANGS),)

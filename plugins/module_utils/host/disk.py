@@ -72,10 +72,7 @@ def existing(path):
 
 def obstacles(root):
     """The reasons why nothing can be built below the stack root, each with what to do; empty if there are none."""
-    found = []
-    for path in _components(root) + [os.path.join(root, name) for name in DIRECTORIES]:
-        if os.path.lexists(path) and not os.path.isdir(path):
-            found.append(_in_the_way(path))
+    found = in_the_way(components(root) + [os.path.join(root, name) for name in DIRECTORIES])
     for path in [existing(root)] + [os.path.join(root, name) for name in PROGRAMS]:
         if os.path.isdir(path) and os.statvfs(path).f_flag & NO_EXEC:
             point = mount_point(path)
@@ -86,6 +83,11 @@ def obstacles(root):
             if not any(other.startswith("%s is mounted with noexec" % point) for other in found):
                 found.append(message)
     return found + _divided(root)
+
+
+def in_the_way(paths, instead="choose another stack_root"):
+    """For each path that should be a directory and is something else: what is there, and what to do."""
+    return [_in_the_way(path, instead) for path in paths if os.path.lexists(path) and not os.path.isdir(path)]
 
 
 def _divided(root):
@@ -141,15 +143,15 @@ def mount_point(path):
     return path
 
 
-def _components(root):
-    """All paths from the top to the stack root, without /."""
+def components(root):
+    """All paths from the top to a directory, without /."""
     names = [name for name in os.path.abspath(root).split("/") if name]
     return ["/" + "/".join(names[: index + 1]) for index in range(len(names))]
 
 
-def _in_the_way(path):
+def _in_the_way(path, instead):
     if os.path.islink(path):
         return "%s is a link to %s, where there is no directory: create that directory, or remove the link" % (
             path, os.readlink(path)
         )  # fmt: skip
-    return "%s is a file, and a directory is needed there: move it away, or choose another stack_root" % path
+    return "%s is a file, and a directory is needed there: move it away, or %s" % (path, instead)

@@ -23,12 +23,15 @@ OTHER_PLACE = "use another --into"
 
 
 def check_place(path):
-    """StackError if another user could replace a file of this path, or if a directory has this name already.
+    """StackError if another user could replace a file of this path, or if its directory cannot be made.
+
+    The same if a directory has this name already.
 
     A directory in which others may create files is refused, also with the sticky bit: they could take the name first.
     """
     directory = os.path.dirname(path)
-    for reason in unsafe(directory, OTHER_PLACE)[:1]:
+    in_the_way = disk.in_the_way(disk.components(directory), OTHER_PLACE)
+    for reason in (in_the_way + unsafe(directory, OTHER_PLACE))[:1]:
         raise StackError(reason)
     if os.path.isdir(directory) and writers(directory):
         message = "%s can be written by %s, who could take the name of the file first: %s, or %s"
