@@ -119,8 +119,9 @@ def _plans(
     plans = sources.with_remarks(plan(cached.unpacks) if cached.unpacks else plans, cached.remarks)
     plans, failures = packages.tried(wheels.judged(plans, settings), settings, output)
     more = sources.by_builders(plans, {one.host for one in failures}, settings)
-    if more:
-        others = {one.host: one for one in plan({**cached.unpacks, **more}) if one.host in more}
+    plans = sources.with_remarks(plans, more.remarks)
+    if more.unpacks:
+        others = {one.host: one for one in plan({**cached.unpacks, **more.unpacks}) if one.host in more.unpacks}
         replanned = {one.host: one for one in sources.with_remarks(tuple(others.values()), cached.remarks)}
         plans = tuple(replanned.get(one.host, one) for one in plans)
     return plans, failures

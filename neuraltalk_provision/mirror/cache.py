@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ from neuraltalk_provision.mirror.cache_files import DIRECTORY, ENTRY, SIGNATURES
 from neuraltalk_provision.rules.pack import ID
 
 LARGEST_ENTRY = 1 << 20
+SMALLEST = 200_000_000
+"""Bytes: with less free space, no packed generation of the real sources would fit into the cache."""
 MOST = 1000
 """The most entries that are listed."""
 
@@ -145,6 +148,34 @@ def sha256_of(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
+def unwritable(mirror: Path) -> str:
+    """Why nothing can be put into the cache, in words; empty if it seems possible. What is asked for takes no time."""
+    place = next((one for one in (mirror / DIRECTORY, mirror) if os.path.lexists(one)), mirror)
+    try:
+        if not place.is_dir():
+            return f"{place} is not a directory"
+        if os.statvfs(place).f_flag & os.ST_RDONLY:
+            return f"{place} is mounted read-only"
+        if not os.access(place, os.W_OK | os.X_OK):
+            return f"{place} cannot be written by this user (uid {os.geteuid()})"
+        free = shutil.disk_usage(place).free
+    except OSError as error:
+        return f"{place} cannot be used: {error.strerror or error}"
+    return f"the disk of {place} has only {free // 10**6} MB free" if free < SMALLEST else ""
+
+
+def _make(place: Path, mirror: Path) -> None:
+    """Make a directory of the cache, with the rights of the mirror itself, whatever the umask is.
+
+    Web servers and other operators read the mirror, and some of the latter write to it.
+    """
+    mode = stat.S_IMODE(mirror.stat().st_mode)
+    for one in reversed([place, *place.parents]):
+        if one.is_relative_to(mirror) and not one.exists():
+            one.mkdir()
+            one.chmod(mode)
+
+
 def incoming(mirror: Path, generation: str) -> Path:
     """The temporary file for a tar that is fetched; its directory is created. Leftovers of other commands are removed.
 
@@ -152,7 +183,7 @@ def incoming(mirror: Path, generation: str) -> Path:
     """
     place = folder(mirror, generation)
     with naming(place, "written", MirrorError):
-        place.mkdir(parents=True, exist_ok=True)
+        _make(place, mirror)
         for file in place.glob(".incoming-*"):
             if not _is_alive(file):
                 file.unlink(missing_ok=True)
@@ -187,13 +218,13 @@ def publish(
     """
     place = folder(mirror, entry.id)
     with naming(place, "written", MirrorError):
-        place.mkdir(parents=True, exist_ok=True)
+        _make(place, mirror)
         (place / ENTRY).unlink(missing_ok=True)
         shutil.rmtree(place / SIGNATURES, ignore_errors=True)
         file.chmod(0o644)
         file.replace(place / entry.file)
         for name, signature in signatures.items():
-            (place / SIGNATURES).mkdir(exist_ok=True)
+            _make(place / SIGNATURES, mirror)
             whole_file.write(place / SIGNATURES / name, signature)
         whole_file.write(place / ENTRY, content or entry.as_bytes())
 

@@ -79,6 +79,12 @@ def build_once(
     entries = {name: entry for name, group in groups.items() if (entry := _entry(group[0], settings, output))}
     known = [plan for name in entries for plan in groups.pop(name)]
     alone += _unpack(known, entries, given, settings, output, staged)
+    if groups and (problem := cache.unwritable(settings.mirror)):
+        output.remark("cache", f"nothing is packed, and every host builds its generation itself: {problem}")
+        waiting = [plan for group in groups.values() for plan in group]
+        alone += [plan for plan in waiting if _can_build(plan)]
+        staged.refuse([plan for plan in waiting if not _can_build(plan)], problem)
+        groups = {}
     unable: dict[str, list[str]] = {}
     while groups:
         for name in [name for name, group in groups.items() if not any(_can_build(plan) for plan in group)]:

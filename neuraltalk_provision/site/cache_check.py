@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from neuraltalk_provision import catalogue as catalogues
-from neuraltalk_provision.errors import HostError, ProvisionError, UsageError
+from neuraltalk_provision.errors import HostError, MirrorError, ProvisionError, UsageError
 from neuraltalk_provision.mirror import cache, cache_needs
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.output import Output
@@ -132,8 +132,10 @@ def compare(again: Again, settings: Settings, output: Output) -> Compared:
     """Build the generation on the second builder, and compare it with the cache, which stays as it is.
 
     What was built is removed from the host afterwards, unless it had one before, or the build fails. Raises HostError
-    if it cannot be built or packed.
+    if it cannot be built or packed, and MirrorError, before anything is done, if there is no place for it here.
     """
+    if problem := cache.unwritable(settings.mirror):
+        raise MirrorError(f"what is packed cannot be stored beside the cache to be compared: {problem}")
     plan, entry = again.plan, again.entry
     lease = leases.variables("provision cache verify", {plan.host: plan.over})
     given = {**converge.variables((plan,), settings), "provision_lease": lease}

@@ -41,6 +41,17 @@ Problems = dict[str, str]
 """{host: why its generation could not be packed}."""
 
 
+def obstacle(settings: Settings) -> str:
+    """Why no generation that is built now could be used from the cache, in words; empty if it could."""
+    problem = cache.unwritable(settings.mirror)
+    if not problem and settings.mirror_trust != "unsigned":
+        try:
+            signing.choose(None, settings)
+        except UsageError as error:
+            problem = f"mirror_trust is {settings.mirror_trust}, and {error.message}"
+    return problem
+
+
 def fetch(
     builders: Sequence[HostPlan], lease: Mapping[str, Any], settings: Settings, output: Output
 ) -> tuple[tuple[Fetched, ...], Problems]:

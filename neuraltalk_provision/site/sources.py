@@ -9,14 +9,14 @@ from neuraltalk_provision.mirror import cache
 from neuraltalk_provision.mirror.cache_entry import CacheEntry, mismatch
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import packs, runtimes, unpack
+from neuraltalk_provision.site import packing, packs, runtimes, unpack
 from neuraltalk_provision.site.plan import HostPlan
 from neuraltalk_provision.site.unpack import Unpack
 
 
 @dataclass(frozen=True)
 class Cached:
-    """The hosts that unpack from the cache, and what is said of those that do not although they could, by host."""
+    """The hosts that unpack, and what is said of those that do not although they could, by host."""
 
     unpacks: Mapping[str, Unpack]
     remarks: Mapping[str, str]
@@ -67,20 +67,26 @@ def cached(plans: Sequence[HostPlan], settings: Settings, output: Output) -> Cac
     return Cached(unpacks, remarks)
 
 
-def by_builders(plans: Sequence[HostPlan], unwell: Collection[str], settings: Settings) -> dict[str, Unpack]:
+def by_builders(plans: Sequence[HostPlan], unwell: Collection[str], settings: Settings) -> Cached:
     """The hosts for whose kind another one builds in this command: a named builder, or who has least to build.
 
-    Hosts that are unwell or refused do not build.
+    Hosts that are unwell or refused do not build. If nothing could be put into the cache, every host builds.
     """
     if not settings.cache:
-        return {}
+        return Cached({}, {})
     groups: dict[str, list[str]] = {}
     for plan in sorted(plans, key=lambda plan: len(plan.builds)):
         if packs.can_be_unpacked(plan) and plan.unpack is None:
             groups.setdefault(plan.recipe.id, []).append(plan.host)
     unable = {plan.host: plan.refusals for plan in plans if plan.refusals}
     unable |= dict.fromkeys(unwell, ("its package manager could not be asked",))
-    return unpack.by_builder(groups, unable, settings.builders)
+    ways = unpack.by_builder(groups, unable, settings.builders)
+    problem = packing.obstacle(settings) if ways else ""
+    if not problem:
+        return Cached(ways, {})
+    first = next(iter(ways))
+    words = f"does not unpack what {ways[first].builder} builds, because nothing can be put into the cache: {problem}"
+    return Cached({}, {first: f"{first}: {words}"})
 
 
 def with_remarks(plans: Sequence[HostPlan], remarks: Mapping[str, str]) -> tuple[HostPlan, ...]:

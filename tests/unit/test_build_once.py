@@ -245,6 +245,17 @@ def test_everybody_builds_if_nothing_can_be_packed(fleet: Fleet) -> None:
     assert staged.failures == []
 
 
+def test_everybody_builds_at_once_if_nothing_can_be_put_into_the_cache(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "unwritable", lambda _mirror: "/srv/mirror is mounted read-only")
+    fleet.stage(bare("node1"), bare("node2"), bare("node3"))
+    assert fleet.steps == [("build", ["node1", "node2", "node3"])]
+    assert fleet.output.remarks == [
+        "nothing is packed, and every host builds its generation itself: /srv/mirror is mounted read-only"
+    ]
+
+
 def test_pack_that_is_not_the_one_that_was_announced_is_not_used(fleet: Fleet) -> None:
     fleet.announced = "f" * 64
     fleet.stage(bare("node1"), bare("node2"))

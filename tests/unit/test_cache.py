@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import stat
 import struct
 import sys
 import tarfile
@@ -195,6 +196,32 @@ def test_leftovers_of_killed_commands_are_removed_and_those_of_running_ones_stay
     assert cache.incoming(settings.mirror, ID) == mine
     assert mine.name == f".incoming-{os.getpid()}.tar"
     assert (mine.exists(), dead.exists()) == (True, False)
+
+
+def test_others_read_and_write_the_cache_as_the_mirror_whatever_the_umask_is(
+    settings: Settings, tmp_path: Path
+) -> None:
+    settings.mirror.chmod(0o2775)
+    before = os.umask(0o077)
+    try:
+        published(settings, tmp_path)
+    finally:
+        os.umask(before)
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in settings.mirror.glob("cache/**/*")}
+    assert modes == {ID: 0o2775, "entry.json": 0o644, f"generation-{ID}.tar": 0o644}
+    assert stat.S_IMODE((settings.mirror / "cache").stat().st_mode) == 0o2775
+
+
+def test_cache_that_cannot_be_filled_says_why(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cache.unwritable(settings.mirror) == ""
+    monkeypatch.setattr(cache, "SMALLEST", 1 << 60)
+    assert "MB free" in cache.unwritable(settings.mirror)
+    (settings.mirror / "cache").write_text("x")
+    assert cache.unwritable(settings.mirror) == f"{settings.mirror}/cache is not a directory"
+    (settings.mirror / "cache").unlink()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert "cannot be written by this user" in cache.unwritable(settings.mirror)
+    assert "cannot be used" in cache.unwritable(settings.mirror / ("x" * 300))
 
 
 def test_entry_is_removed_and_nothing_else(settings: Settings, tmp_path: Path) -> None:

@@ -133,6 +133,27 @@ def test_host_that_cannot_build_is_not_refused_if_another_one_builds(world: Worl
     assert found.plans[0].as_json()["unpack"] == {"from": "node2", "origin": "built on node2", "missing_packages": []}
 
 
+@pytest.mark.parametrize("demand", ["unsigned", "signed"])
+def test_plan_promises_nothing_that_cannot_be_put_into_the_cache(
+    demand: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reason = "/srv/mirror is mounted read-only"
+    if demand == "signed":
+        world.fleet.settings = world.fleet.settings.model_copy(update={"mirror_trust": demand})
+        monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+        reason = "mirror_trust is signed, and it is not clear with which key to sign"
+    else:
+        monkeypatch.setattr(cache, "unwritable", lambda _mirror: reason)
+    found = world.survey(node1=NO_ROOT, node2=GOOD, node3=GOOD)
+    assert unpacks(found) == {}
+    assert [one.host for one in found.aside] == ["node1"]
+    remarks = [plan.remark for plan in found.plans if plan.remark]
+    assert len(remarks) == 1
+    assert (
+        f"node1: does not unpack what node2 builds, because nothing can be put into the cache: {reason}" in remarks[0]
+    )
+
+
 def test_host_that_was_to_unpack_is_not_the_builder(world: World) -> None:
     found = world.survey(node1=POOR, node2=GOOD)
     world.fleet.stage(*found.plans)
