@@ -24,12 +24,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neuraltalk_provision.mirror import lock
+from neuraltalk_provision.mirror import cache_entry, lock
+from neuraltalk_provision.site import packs
 from tests.lab import ansible, shell
 from tests.lab.paths import ROOT
 
 PASSWORD = "s3cr3t p@ss/w0rd"
 ENCODED = "s3cr3t%20p%40ss%2Fw0rd"
+GENERATION, LINKED = "0a1b2c3d4e5f6071", "f" * 16
 TEXTS = ("'done'", "ansible_failed_result.msg")
 
 
@@ -140,6 +142,12 @@ class Site:
         entries = [lock.Entry(**self.entry(file), role="torch") for file in ("torch.tar", "nn.tgz")]
         lock.write(self.mirror, lock.Lock(artifacts=tuple(entries)))
         (self.mirror / "linked.tgz").symlink_to("/etc/passwd")
+        self.packed = self.mirror / packs.DIRECTORY / GENERATION / cache_entry.file_of(GENERATION)
+        self.packed.parent.mkdir(parents=True)
+        for file in (self.packed, self.packed.with_name("entry.json"), self.packed.with_name(".incoming-1.tar")):
+            file.write_bytes(random.Random(5).randbytes(20_000))
+        (self.packed.parent.parent / LINKED).mkdir()
+        (self.packed.parent.parent / LINKED / cache_entry.file_of(LINKED)).symlink_to("/etc/passwd")
         self.ca = certificates(folder, "site-ca")
         for name, end in (("server.pem", "pem"), ("server.key", "key")):
             shutil.copy(folder / name, folder / f"neuraltalk-mirror.{end}")

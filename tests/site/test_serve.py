@@ -14,7 +14,18 @@ from dataclasses import replace
 
 import pytest
 
-from tests.site.serving import ENCODED, PASSWORD, Site, certificates, changed, cutting, nginx, wrong_servers
+from tests.site.serving import (
+    ENCODED,
+    GENERATION,
+    LINKED,
+    PASSWORD,
+    Site,
+    certificates,
+    changed,
+    cutting,
+    nginx,
+    wrong_servers,
+)
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +78,20 @@ def test_nginx_gives_what_the_lock_lists_to_who_has_the_password_and_nothing_els
     ):
         assert site.asks(f"/neuraltalk/{name}") == 404 or site.asks(f"/neuraltalk/{name}") == 400, name
     assert (site.asks("/"), site.asks("/neuraltalk")) == (404, 404)
+
+
+def test_nginx_gives_packed_generations_and_nothing_else_of_the_cache(site: Site) -> None:
+    served = f"/neuraltalk/{site.packed.relative_to(site.mirror)}"
+    assert site.asks(served) == 200
+    assert site.asks(served, "") == 401
+    for path in (
+        served.replace(site.packed.name, "entry.json"),
+        served.replace(site.packed.name, ".incoming-1.tar"),
+        served.replace(GENERATION, LINKED),
+        served.replace(site.packed.name, ""),
+        "/neuraltalk/cache/",
+    ):
+        assert site.asks(path) in (403, 404), path
 
 
 def downloaded(site: Site, said: dict[str, str], name: str, file: str = "torch.tar", host: str = "") -> None:
