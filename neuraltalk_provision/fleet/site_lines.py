@@ -66,19 +66,21 @@ def _platform(plan: HostPlan) -> str:
     return f"{plan.recipe.platform}, {gpu.profile}: CUDA {gpu.cuda} for {gpu.archs}{cudnn}"
 
 
+def _hosts(count: int) -> str:
+    return "1 host" if count == 1 else f"{count} hosts"
+
+
 def show_end(outcome: FleetOutcome, settings: Settings, output: Output) -> None:
     """Print the last lines: what changed, and how to use it."""
-    site = outcome.site
-    built = sorted({f"{change.component}" for change in site.changes if change.change == "build"})
-    count = len(site.plans)
+    site, count = outcome.site, len(outcome.site.plans)
     if outcome.status == Status.PAUSED:
         output.say(f"paused: {len(site.activated)} hosts were activated, {len(outcome.untouched)} are left")
-    elif not site.activated and not built:
-        output.say(f"{count} hosts, nothing to change" if count != 1 else "1 host, nothing to change")
+    elif not site.activated and not site.work:
+        output.say(f"{_hosts(count)}, nothing to change")
     elif site.check:
-        output.say(f"check mode: would build {', '.join(built) or 'nothing'}; nothing was changed")
+        output.say(f"check mode: would {site.work or 'build nothing'}; nothing was changed")
     elif not site.activated:
-        output.say(f"staged on {count} hosts; `provision site --activate` makes it current")
+        output.say(f"staged on {_hosts(count)}; `provision site --activate` makes it current")
     else:
         output.say(
             f"{len(site.activated)} of {count} hosts have a new current generation, tested before and after its "

@@ -38,11 +38,20 @@ class SiteOutcome:
     not_removed: Mapping[str, str] = field(default_factory=dict)
     """{host: why} of the hosts from which old generations were not removed."""
 
+    @property
+    def work(self) -> str:
+        """What was built and unpacked, or would be, in words; empty for nothing."""
+        built = sorted({change.component for change in self.changes if change.change == "build"})
+        unpacked = sum(change.change == "unpack" for change in self.changes)
+        words = [f"build {', '.join(built)}"] if built else []
+        words += [f"unpack on {unpacked} {'host' if unpacked == 1 else 'hosts'}"] if unpacked else []
+        return " and ".join(words)
+
     def as_json(self) -> dict[str, Any]:
         """The outcome as `--json` prints it."""
         return {
             "check": self.check,
-            "changed": bool(self.activated) or any(change.change == "build" for change in self.changes),
+            "changed": bool(self.activated or self.work),
             "plans": [plan.as_json() for plan in self.plans],
             "changes": [asdict(change) for change in self.changes],
             "activated": list(self.activated),

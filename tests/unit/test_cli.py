@@ -22,7 +22,7 @@ from neuraltalk_provision.errors import HostError
 from neuraltalk_provision.fleet import command, survey
 from neuraltalk_provision.fleet.moves import Move
 from neuraltalk_provision.fleet.outcome import FleetOutcome
-from neuraltalk_provision.fleet.site_lines import show_plans
+from neuraltalk_provision.fleet.site_lines import show_end, show_plans
 from neuraltalk_provision.fleet.survey import Aside, Survey
 from neuraltalk_provision.mirror import lock, store
 from neuraltalk_provision.output import Output
@@ -30,6 +30,7 @@ from neuraltalk_provision.results.checks import Check
 from neuraltalk_provision.results.one_run import Caption, SetAside
 from neuraltalk_provision.runs import hosts
 from neuraltalk_provision.runs.progress.ending import RunEnd
+from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import converge, operations, playbook
 from neuraltalk_provision.site.events import Change, Failure, PlayResults
 from neuraltalk_provision.site.plan import HostPlan
@@ -481,6 +482,16 @@ def test_site_that_needs_nothing_says_so(capsys: Capture, monkeypatch: pytest.Mo
     surveyed(monkeypatch, planned("converged"), planned("converged", "node2"))
     code, out, _ = provision(capsys, "site")
     assert (code, out.splitlines()[-1]) == (0, "2 hosts, nothing to change")
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_hosts_that_only_unpacked_are_a_change(check: bool, capsys: Capture) -> None:
+    unpacked = (Change("node1", "generation", "unpack", "built on node9", predicted=check),)
+    staged = converge.SiteOutcome((planned("bare"),), unpacked, check=check)
+    show_end(FleetOutcome(staged), Settings(), Output())
+    said = "check mode: would unpack on 1 host; nothing was changed" if check else "staged on 1 host; `provision site"
+    assert capsys.readouterr().out.startswith(said)
+    assert staged.as_json()["changed"] is True
 
 
 @pytest.mark.parametrize(
