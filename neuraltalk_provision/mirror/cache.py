@@ -9,8 +9,10 @@ import contextlib
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import stat
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +29,14 @@ from neuraltalk_provision.mirror import (
 )
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.mirror.cache_files import DIRECTORY, ENTRY, SIGNATURES
+from neuraltalk_provision.rules import holder
 from neuraltalk_provision.rules.pack import ID
 
 LARGEST_ENTRY = 1 << 20
 SMALLEST = 200_000_000
 """Bytes: with less free space, no packed generation of the real sources would fit into the cache."""
+LEFT_AFTER = 86_400
+"""Seconds after which a file that is fetched on another machine counts as left by a command that was killed."""
 MOST = 1000
 """The most entries that are listed."""
 
@@ -179,27 +184,42 @@ def _make(place: Path, mirror: Path) -> None:
 def incoming(mirror: Path, generation: str) -> Path:
     """The temporary file for a tar that is fetched; its directory is created. Leftovers of other commands are removed.
 
-    A mirror is used by one command at a time for one generation: the later one wins, and its entry is whole.
+    Several commands can fetch one generation at once, also on several machines: the last one wins.
     """
     place = folder(mirror, generation)
     with naming(place, "written", MirrorError):
         _make(place, mirror)
         for file in place.glob(".incoming-*"):
-            if not _is_alive(file):
-                file.unlink(missing_ok=True)
-    return place / f".incoming-{os.getpid()}.tar"
+            with contextlib.suppress(FileNotFoundError):  # another command has just removed or renamed it
+                if _is_left(file):
+                    file.unlink()
+    return place / f".incoming-{_space()}-{os.getpid()}-{secrets.token_hex(4)}.tar"
 
 
-def _is_alive(file: Path) -> bool:
-    """Whether the process that writes a temporary file still runs on this machine."""
-    match = re.match(r"\.incoming-(\d{1,9})\.", file.name)
+def _is_left(file: Path) -> bool:
+    """Whether nobody writes a temporary file any more.
+
+    The pid says so in its own pid namespace; for other containers and machines, the time of the last write.
+    """
+    match = re.match(rf"\.incoming-{_space()}-(\d{{1,9}})-", file.name)
+    if match is None:
+        return time.time() - file.lstat().st_mtime > LEFT_AFTER
     try:
-        os.kill(int(match[1]) if match else 0, 0)
+        os.kill(int(match[1]), 0)
     except ProcessLookupError:
-        return False
-    except PermissionError:
         return True
-    return match is not None
+    except PermissionError:
+        pass
+    return False
+
+
+def _space() -> str:
+    """What the processes have in common that see each other's pids: one boot and one pid namespace; 8 digits."""
+    words = []
+    for read in (Path(holder.BOOT).read_text, Path(holder.SPACE).readlink):
+        with contextlib.suppress(OSError):
+            words.append(str(read()))
+    return hashlib.sha256(" ".join(words).encode()).hexdigest()[:8]
 
 
 def drop_incoming(file: Path) -> None:

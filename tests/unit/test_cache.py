@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import stat
 import struct
 import sys
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -191,11 +193,25 @@ def test_entry_that_changes_while_it_is_signed_is_not_signed(
 def test_leftovers_of_killed_commands_are_removed_and_those_of_running_ones_stay(settings: Settings) -> None:
     mine = cache.incoming(settings.mirror, ID)
     mine.write_bytes(b"running")
-    dead = mine.with_name(".incoming-999999999.tar")
+    dead = mine.with_name(mine.name.replace(f"-{os.getpid()}-", "-999999999-"))
     dead.write_bytes(b"dead")
-    assert cache.incoming(settings.mirror, ID) == mine
-    assert mine.name == f".incoming-{os.getpid()}.tar"
+    other = cache.incoming(settings.mirror, ID)
+    assert other != mine, "two commands in two containers can have the same pid"
     assert (mine.exists(), dead.exists()) == (True, False)
+
+
+def test_file_of_a_command_on_another_machine_or_in_another_container_stays_for_a_day(settings: Settings) -> None:
+    mine = cache.incoming(settings.mirror, ID)
+    there = re.sub(r"-[0-9a-f]{8}-", "-00000000-", mine.name, count=1)
+    left = [mine.with_name(name) for name in (there, f"{there}.part", ".incoming-1.tar")]
+    for file in left:
+        file.write_bytes(b"fetching")
+    cache.incoming(settings.mirror, ID)
+    assert [file.exists() for file in left] == [True, True, True]
+    for file in left:
+        os.utime(file, (time.time() - 90_000,) * 2)
+    cache.incoming(settings.mirror, ID)
+    assert [file.exists() for file in left] == [False, False, False]
 
 
 def test_others_read_and_write_the_cache_as_the_mirror_whatever_the_umask_is(
