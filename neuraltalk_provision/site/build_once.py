@@ -182,6 +182,13 @@ def _unpack(
     failed = {failure.host for failure in staged.failures}
     fitting = [plan for plan in plans if plan.host not in unfit and plan.host not in failed]
     failures = _run_unpack(fitting, entries, given, settings, output)
+    lacking = [plan for plan in fitting if plan.host in failures and failures[plan.host].code == codes.DOWNLOAD_FAILED]
+    if lacking:
+        count = "1 host gets" if len(lacking) == 1 else f"{len(lacking)} hosts get"
+        why = f"the web server (artifact_url) does not send it: {failures.pop(lacking[0].host).message}"
+        output.remark("cache", f"{count} the packed generation from this machine, because {why}")
+        failures = {host: one for host, one in failures.items() if one.code != codes.DOWNLOAD_FAILED}
+        failures |= _run_unpack(lacking, entries, {**given, "provision_artifact_url": ""}, settings, output)
     for failure in failures.values():
         if failure.code in _BUILD_INSTEAD and not failure.unreachable:
             unfit[failure.host] = failure.message

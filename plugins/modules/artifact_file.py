@@ -137,6 +137,9 @@ def place(options):
             seen=seen,
         )
     os.rename(temporary, path)
+    # What a download, or a transfer between hosts, left of it: up to the size of the file.
+    for name in ("%s.part" % os.path.basename(path), "%s.%s.part" % (os.path.basename(path), seen[:16])):
+        remove(os.path.join(os.path.dirname(path), "." + name))
     return {"changed": True, "whole": True, "seen": seen}
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from neuraltalk_provision.rules import codes
 from plugins.module_utils.host import download, web
 from tests.unit.modules import ModuleError
 
@@ -114,6 +115,7 @@ def refused(fetch: Run, *words: str, **more: Any) -> str:
         fetch(**more)
     said = str(caught.value)
     assert [word for word in ("artifact nn", "nn.tgz", *words) if word not in said] == [], said
+    assert caught.value.result["code"] == codes.DOWNLOAD_FAILED
     return said
 
 

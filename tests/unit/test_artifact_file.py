@@ -62,6 +62,13 @@ def test_file_that_was_sent_gets_its_name_and_can_be_read_by_all_users(ask: Run,
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_parts_of_downloads_and_of_other_hosts_are_not_needed_any_more(ask: Run, path: Path, sent: Path) -> None:
+    for name in (f".{path.name}.part", f".{path.name}.{SHA256[:16]}.part", f".{path.name}.other.part"):
+        path.with_name(name).write_bytes(b"half")
+    ask(sent=sent)
+    assert sorted(file.name for file in path.parent.iterdir()) == [f".{path.name}.other.part", path.name]
+
+
 def test_file_that_was_exchanged_before_it_was_sent_is_named_with_both_digests(
     ask: Run, path: Path, sent: Path
 ) -> None:

@@ -98,6 +98,8 @@ class Fleet:
         )
 
     def answer_unpack(self, request: playbook.Request) -> PlayResults:
+        if not request.variables["provision_artifact_url"]:  # the controller sends everything
+            self.failing = {host: one for host, one in self.failing.items() if one.code != codes.DOWNLOAD_FAILED}
         failures = tuple(self.failing[host] for host in request.limit if host in self.failing)
         silent = {*self.failing, *self.silent}
         results = tuple((host, "generation_unpack", {"changed": True}) for host in request.limit if host not in silent)
@@ -210,6 +212,25 @@ def test_host_that_refuses_the_pack_builds_itself(fleet: Fleet) -> None:
     assert fleet.worked[-1] == ("build", ["node2"])
     assert staged.failures == []
     assert list(staged.unpacked) == ["node3"]
+
+
+def test_controller_sends_what_the_web_server_does_not_have(fleet: Fleet) -> None:
+    fleet.settings = fleet.settings.model_copy(update={"artifact_url": "https://mirror.example.org/n"})
+    fleet.failing = {
+        host: Failure(host, "Download", "it has no such file", code=codes.DOWNLOAD_FAILED)
+        for host in ("node2", "node3")
+    }
+    staged = fleet.stage(bare("node1"), bare("node2"), bare("node3"), bare("node4"))
+    assert fleet.worked == [
+        ("build", ["node1"]),
+        ("unpack", ["node2", "node3", "node4"]),
+        ("unpack", ["node2", "node3"]),
+    ]
+    assert (sorted(staged.unpacked), staged.failures) == (["node2", "node3", "node4"], [])
+    assert (
+        "2 hosts get the packed generation from this machine, because the web server (artifact_url) does not send it: "
+        "it has no such file" in fleet.output.remarks
+    )
 
 
 @pytest.mark.parametrize("more", [{"code": "disk.full"}, {"unreachable": True}, {"code": "bug"}])

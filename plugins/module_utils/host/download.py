@@ -20,7 +20,7 @@ from .errors import StackError
 from .files import remove
 from .partial import opened
 from ..rules.archive_formats import what_is
-from ..rules import clock
+from ..rules import clock, codes
 
 BLOCK = 1 << 16
 TIMEOUT = 60
@@ -48,7 +48,8 @@ def fetch(wanted, login="", ca=""):
         return _Download(wanted, web.opener(wanted.url, login, ca)).run()
     except web.RefusedError as error:
         raise StackError(
-            "artifact %s: %s cannot be downloaded from %s: %s" % (wanted.artifact, wanted.file, wanted.url, error)
+            "artifact %s: %s cannot be downloaded from %s: %s" % (wanted.artifact, wanted.file, wanted.url, error),
+            code=codes.DOWNLOAD_FAILED,
         )
 
 
@@ -177,7 +178,8 @@ class _Download(object):
                 self.have,
                 self.wanted.size or "?",
                 error,
-            )
+            ),
+            code=codes.DOWNLOAD_FAILED,
         )
 
     def _refuse(self):
@@ -201,4 +203,5 @@ class _Download(object):
                 self.wanted.path,
             ),
             seen="" if self.more else self.seen(),
+            code=codes.DOWNLOAD_FAILED,
         )
