@@ -19,7 +19,7 @@ from pydantic import (
     field_validator,
 )
 
-from neuraltalk_provision import durations, field_words, inventories, paths, wave_rules, yaml_file
+from neuraltalk_provision import durations, field_words, inventories, paths, rates, wave_rules, yaml_file
 from neuraltalk_provision.errors import UsageError, naming
 from neuraltalk_provision.inventories import Inventory
 from neuraltalk_provision.wave_rules import Size, WaveRule
@@ -129,6 +129,7 @@ class Settings(BaseModel):
     artifact_url: MirrorUrl = ""
     artifact_ca: Literal[""] | SitePath = ""
     distribution: Literal["auto", "relay"] = "auto"
+    push_rate: Annotated[int, BeforeValidator(rates.read)] = 0
     push_wait: Seconds = Field(default=600, ge=60, le=86_400)
     forks: int = Field(default=50, ge=1, strict=True)
     cache: bool = Field(default=True, strict=True)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from neuraltalk_provision import rates
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FINE, UsageError
@@ -21,8 +22,6 @@ from neuraltalk_provision.site.distribution import push as pushing
 from neuraltalk_provision.site.distribution.checking import Request
 from neuraltalk_provision.site.distribution.push import Report
 
-_RATE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([KMG]?)")
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 _LEFT = {
     "refused": "refused the connection",
     "unreachable": "could not be reached",
@@ -48,7 +47,8 @@ def push(
         str,
         typer.Option(
             "--limit-rate",
-            help="The most bytes per second that this machine and each host send, such as 50M; at least 1M.",
+            help="The most bytes per second that this machine and each host send, such as 50M; at least 1M. "
+            "0: no limit. Default: push_rate in provision.yml.",
         ),
     ] = "",
     port: Annotated[
@@ -78,7 +78,7 @@ def push(
         name=checked_name(file.name),
         into=checked_directory(into or f"{chosen.stack_root}/data"),
         hosts=tuple(to),
-        limit=rate(limit_rate),
+        limit=rate(limit_rate) if limit_rate else chosen.push_rate,
         port=port,
         controller=controller,
         replace=replace,
@@ -88,15 +88,14 @@ def push(
 
 
 def rate(text: str) -> int:
-    """Bytes per second; 0 for an empty text. Raises UsageError."""
-    found = _RATE.fullmatch(text)
-    value = round(float(found[1]) * _UNITS[found[2]]) if found else 0
-    if text and value < pushing.SLOWEST:
+    """Bytes per second; 0 for no limit. Raises UsageError."""
+    try:
+        return rates.read(text)
+    except ValueError as error:
         raise UsageError(
-            f"--limit-rate {text} is not a number of bytes per second of at least 1M, with or without K, M or G",
+            f"--limit-rate {error}",
             advice="1 Mbit/s is 125K: for a tenth of a link of 1 Gbit/s give 12.5M.",
-        )
-    return value
+        ) from None
 
 
 def checked_name(name: str) -> str:

@@ -30,8 +30,9 @@ ALLOWED = {
     "inventories": set(),
     "durations": set(),
     "field_words": set(),
+    "rates": set(),
     "wave_rules": {"durations"},
-    "settings": {"durations", "errors", "field_words", "inventories", "paths", "wave_rules", "yaml_file"},
+    "settings": {"durations", "errors", "field_words", "inventories", "paths", "rates", "wave_rules", "yaml_file"},
     "streams": set(),
     "output": {"errors", "streams", "text"},
     "transfer_display": {"output", "text"},
@@ -40,6 +41,7 @@ ALLOWED = {
     "mirror": {"access_lists", "errors", "field_words", "paths", "catalogue", "rules", "yaml_file"},
     "site": {
         "errors",
+        "rates",
         "inventories",
         "command_log",
         "redaction",
@@ -100,6 +102,7 @@ ALLOWED = {
     "report": {"rules", "text", "runs"},
     "cli": {
         "errors",
+        "rates",
         "command_log",
         "redaction",
         "streams",

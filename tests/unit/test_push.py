@@ -405,7 +405,18 @@ def test_rates_are_bytes_per_second(text: str, value: int) -> None:
     assert rate(text) == value
 
 
-@pytest.mark.parametrize("text", ["0", "1K", "999999", "50Mbit", "-1M", "1e9", "1 M", "M", "9" * 30])
+@pytest.mark.parametrize(("option", "limit"), [("", 50_000_000), ("2M", 2_000_000), ("0", 0)])
+def test_rate_of_the_settings_is_the_default(
+    capsys: Capture, hosts: Hosts, site: Path, option: str, limit: int
+) -> None:
+    with (site / "provision.yml").open("a") as settings:
+        settings.write("push_rate: 50M\n")
+    hosts.places = {"a": place()}
+    push(capsys, "--limit-rate", option)
+    assert [one.variables["provision_push"]["limit"] for one in hosts.asked] == [limit, limit]
+
+
+@pytest.mark.parametrize("text", ["1K", "999999", "50Mbit", "-1M", "1e9", "1 M", "M", "9" * 30])
 def test_wrong_rates_are_refused(capsys: Capture, hosts: Hosts, text: str) -> None:
     code, _, err = push(capsys, f"--limit-rate={text}")
     assert (code, hosts.asked) == (2, [])

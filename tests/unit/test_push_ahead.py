@@ -57,6 +57,12 @@ def test_large_files_are_pushed_to_where_the_playbook_looks_for_them(asked: list
     assert said.lines == ["distribution: b gets model.t7 from the controller: no space"]
 
 
+def test_rate_of_the_settings_holds_for_hosts_that_pass_files_on(asked: list[Request]) -> None:
+    ahead.send([LARGE], ["a", "b"], Settings(distribution="relay", push_rate="50M"), Said())
+    ahead.send([LARGE], ["a", "b"], RELAY, Said())
+    assert [one.limit for one in asked] == [50_000_000, 0]
+
+
 @pytest.mark.parametrize(("settings", "hosts"), [(Settings(), ["a", "b"]), (RELAY, ["a"]), (RELAY, [])])
 def test_without_the_setting_or_with_one_host_nothing_is_pushed(
     asked: list[Request], settings: Settings, hosts: list[str]

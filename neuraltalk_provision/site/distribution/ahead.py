@@ -50,7 +50,8 @@ def send(files: Sequence[File], hosts: Sequence[str], settings: Settings, output
         if one.size < WORTH:
             continue
         path = PurePosixPath(one.path)
-        request = Request(one.file, path.name, str(path.parent), tuple(hosts), replace=True, sha256=one.sha256)
+        place = (path.name, str(path.parent), tuple(hosts))
+        request = Request(one.file, *place, limit=settings.push_rate, replace=True, sha256=one.sha256)
         try:
             report = push.push(request, settings, output)
         except ProvisionError as error:

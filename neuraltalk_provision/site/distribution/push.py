@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from neuraltalk_provision import rates
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.pushed import Place, PushedFileResult, Received
@@ -25,8 +26,6 @@ from neuraltalk_provision.site.events import Failure
 
 PATIENCE, PATIENCE_PER_HOST = 20, 0.3
 """In so many seconds, and more for each host, the module must have started everywhere."""
-SLOWEST = 1_000_000
-"""The lowest limit of the rate, in bytes per second: below it, a piece would take longer than a host waits."""
 SPARES, TIMES = 4, 4
 """A host that cannot tell that it gets on is given up after so many times push_wait, and so many times as long as
 sending takes."""
@@ -215,7 +214,7 @@ def _given_up(failure: Failure, wait: int) -> Failure:
 
 def longest(request: Request, size: int, patience: int, wait: int) -> int:
     """The seconds after which a host that has not ended hangs, whatever it says. The others keep their results."""
-    return patience + SPARES * wait + TIMES * size // (request.limit or SLOWEST)
+    return patience + SPARES * wait + TIMES * size // (request.limit or rates.SLOWEST)
 
 
 def hosts_by_outcome(report: Report) -> dict[str, Sequence[str]]:
