@@ -55,6 +55,9 @@ ADVICE: Mapping[str, str] = {
     codes.SUDO_NOEXEC: "the login user can start this Python, but not with sudo, which forbids there that programs "
     "start others (noexec). Allow it in sudoers with `Defaults:USER !noexec`; if instead root may not enter the "
     "directory of this Python, set ansible_python_interpreter to another one",
+    codes.SUDO_PYTHON: "every Python of this host starts for the login user, but with sudo it does not: probably sudo "
+    "sets or keeps a variable that Python reads, such as PYTHONHOME or PYTHONPATH (`sudo env | grep PYTHON` shows it): "
+    "remove it from env_keep, or from the file of env_file, in sudoers",
     codes.LOGIN_SHELL: "the login shell of this user runs no commands: choose another ansible_user, or give this one a "
     "shell (usermod -s /bin/sh USER)",
     codes.LOGIN_EXPIRED: "the account or its password has expired: log in once by hand and change it, or use another "

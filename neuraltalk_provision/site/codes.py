@@ -43,6 +43,7 @@ SUDO_DENIED = "sudo.denied"
 SUDO_TTY = "sudo.tty"
 SUDO_MISSING = "sudo.missing"
 SUDO_NOEXEC = "sudo.noexec"
+SUDO_PYTHON = "sudo.python"
 LOGIN_SHELL = "login.shell"
 LOGIN_EXPIRED = "login.expired"
 TEMPORARY = "temporary.denied"
@@ -158,8 +159,13 @@ def of_result(result: Mapping[str, Any], message: str, *, unreachable: bool) -> 
         return HOST_HANGS
     found = _first(_OF_A_HOST, message)
     if found or not unreachable:
-        return found or _first(_OF_A_REACHED_HOST, message)
+        return found or _first(_OF_A_REACHED_HOST, message) or _of_a_traceback(str(result.get("module_stderr") or ""))
     return _first(_OF_AN_UNREACHED_HOST, message) or UNREACHABLE
+
+
+def _of_a_traceback(text: str) -> str:
+    """The code of what a Python printed before it ran a module of ours: only files of its own, or of PYTHONPATH."""
+    return PYTHON_BROKEN if _TRACEBACK in text and "ansible" not in text else ""
 
 
 def of_play(warnings: str) -> str:

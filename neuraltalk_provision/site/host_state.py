@@ -100,7 +100,11 @@ def _with_pythons(failures: tuple[Failure, ...], settings: Settings) -> tuple[Fa
         inventory=settings.inventory,
         limit=hosts,
         forks=settings.forks,
-        variables={"provision_pythons": " ".join(pythons.NAMES), "provision_begin": pythons.BEGIN},
+        variables={
+            "provision_pythons": " ".join(pythons.NAMES),
+            "provision_imports": ", ".join(pythons.IMPORTS),
+            "provision_begin": pythons.BEGIN,
+        },
     )
     answers = {host: str(result.get("stdout", "")) for host, result in _asked(request).items()}
     core = importlib.metadata.version("ansible-core")

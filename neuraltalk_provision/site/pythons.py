@@ -13,9 +13,14 @@ CODES = frozenset({codes.PYTHON_MISSING, codes.PYTHON_OLD, codes.PYTHON_BROKEN, 
 """The codes of failures that are explained here."""
 NAMES = (
     *(f"python3.{minor}" for minor in range(16, 5, -1)),
-    *("/usr/bin/python3", "/usr/libexec/platform-python", "python2.7", "/usr/bin/python"),
+    *("/usr/bin/python3", "python3", "/usr/libexec/platform-python", "python2.7", "/usr/bin/python"),
 )
-"""The Pythons that a host is asked about."""
+"""The Pythons that a host is asked about; the one that the inventory names is asked about too."""
+IMPORTS = (
+    *("ctypes", "fcntl", "grp", "json", "mmap", "pwd", "resource", "select", "socket", "subprocess", "syslog"),
+    *("tempfile", "zipfile", "zlib"),
+)
+"""What modules import and a Python can lack, because it was damaged, or compiled without some headers."""
 BEGIN = "neuraltalk-provision"
 """The first line of a host's answer. If it is missing, the login shell ran no command."""
 # {ansible-core: the oldest Python 3 that it drives on hosts}, from its support matrix. Newer ones: as the last.
@@ -24,6 +29,7 @@ LAST_FOR_PYTHON_2 = (2, 16)
 """The last ansible-core that drives hosts with Python 2.7, and with Python 3.6."""
 ITS_CONTROLLERS = "3.11 or 3.12"
 """The Pythons on which that ansible-core and provision itself run."""
+_SET = re.compile(r"^set (PYTHON(?:HOME|PATH)=.{1,300}?)\s*$", re.MULTILINE)
 _LINE = re.compile(r"found (/\S{1,300})(?: (.{0,500}))?")
 _VERSION = re.compile(r"(\d{1,2})\.(\d{1,3})")
 
@@ -53,7 +59,13 @@ def answer(failure: Failure, text: str, core: str) -> Failure:
     """The failure with what follows from the output of the playbook; `core` as in `explain`."""
     # What stands before it, a login script has printed.
     _, begin, listed = text[:100_000].partition(BEGIN)
-    return explain(failure, parse(listed), core) if begin else replace(failure, code=codes.LOGIN_SHELL)
+    if not begin:
+        return replace(failure, code=codes.LOGIN_SHELL)
+    said = explain(failure, parse(listed), core)
+    variables = " and ".join(_SET.findall(listed))
+    if not variables or said.code != codes.PYTHON_BROKEN:
+        return said
+    return replace(said, message=f"{said.message}\n  The login sets {variables}, which may be the cause")
 
 
 def explain(failure: Failure, pythons: Iterable[Python], core: str) -> Failure:
@@ -65,6 +77,8 @@ def explain(failure: Failure, pythons: Iterable[Python], core: str) -> Failure:
     broken = [python for python in listed if not python.version]
     if failure.code == codes.PYTHON_DENIED and codes.denied_program(failure.message) in {p.path for p in working}:
         return replace(failure, code=codes.SUDO_NOEXEC)  # the list is of the login user, without sudo
+    if failure.code == codes.PYTHON_BROKEN and working and not broken:
+        return replace(failure, code=codes.SUDO_PYTHON)
     if usable:
         chosen = max(usable, key=lambda python: python.version or (0, 0))
         cure = f"set ansible_python_interpreter: {chosen.path} (Python {_text(chosen.version)}) for this host"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+import ast
 
+import pytest
+import yaml
+
+from neuraltalk_provision import paths
 from neuraltalk_provision.site import advice, codes, pythons
 from neuraltalk_provision.site.events import Failure
 from neuraltalk_provision.site.pythons import Python
@@ -116,3 +120,46 @@ def test_python_that_nobody_may_start_is_replaced_by_another(words: str) -> None
 @pytest.mark.parametrize("listed", [[], [Python("/usr/bin/python3", None, "Killed")]])
 def test_host_without_a_python_that_starts_is_told_as_before(listed: list[Python]) -> None:
     assert pythons.explain(MISSING, listed, "2.19.14") == MISSING
+
+
+def test_python_is_proposed_only_if_it_has_what_modules_import() -> None:
+    """A Python that somebody compiled without the headers of zlib or libffi has no zlib or no ctypes, and starts."""
+    imported = set[str]()
+    for folder in ("modules", "module_utils", "plugin_utils/agent"):
+        for file in (paths.share() / "plugins" / folder).rglob("*.py"):
+            for node in ast.parse(file.read_text(encoding="utf-8")).body:
+                imported |= {one.name for one in node.names} if isinstance(node, ast.Import) else set()
+    compiled = {"ctypes", "fcntl", "grp", "mmap", "pwd", "resource", "select", "socket", "syslog", "zlib"}
+    assert compiled & imported <= set(pythons.IMPORTS)
+    (play,) = yaml.safe_load((paths.playbooks() / "pythons.yml").read_text(encoding="utf-8"))
+    assert "import {{ provision_imports }};" in play["tasks"][0]["ansible.builtin.raw"]
+
+
+def test_python_that_starts_without_sudo_alone_is_not_proposed_again() -> None:
+    """PYTHONHOME that sudo keeps: the same interpreter was proposed, which does not help."""
+    words = "Fatal Python error: init_fs_encoding: failed to get the Python codec of the filesystem encoding"
+    failure = Failure("node1", "Read", words, code=codes.PYTHON_BROKEN)
+    said = pythons.explain(
+        failure, [Python("/usr/bin/python3.11", (3, 11)), Python("/usr/bin/python3", (3, 11))], "2.19"
+    )
+    assert said.code == codes.SUDO_PYTHON
+    assert "ansible_python_interpreter" not in said.message
+    assert "`sudo env | grep PYTHON`" in advice.explain(said)
+
+
+def test_variables_of_the_login_that_keep_python_from_starting_are_named() -> None:
+    failure = Failure("node1", "Read", "AttributeError: module 'enum' has no attribute 'x'", code=codes.PYTHON_BROKEN)
+    text = f"{pythons.BEGIN}\nset PYTHONPATH=/opt/caffe/python\nfound /usr/bin/python3 AttributeError: module 'enum'\n"
+    said = pythons.answer(failure, text, "2.19.14")
+    assert "The login sets PYTHONPATH=/opt/caffe/python, which may be the cause" in said.message
+    assert "The login sets" not in pythons.answer(failure, text.replace("set PY", "x"), "2.19.14").message
+
+
+@pytest.mark.parametrize(
+    ("file", "code"), [("/usr/lib/python3.11/re.py", "python.broken"), ("<stdin>/ansible_collections/x.py", "")]
+)
+def test_python_that_ends_in_its_own_library_is_broken(file: str, code: str) -> None:
+    """An enum.py of Python 2 on PYTHONPATH. A traceback of our own modules has another cause."""
+    words = "AttributeError: module 'enum' has no attribute 'global_enum'"
+    printed = f'Traceback (most recent call last):\n  File "<stdin>", line 17, in <module>\n  File "{file}"\n{words}\n'
+    assert codes.of_result({"module_stderr": printed}, words, unreachable=False) == code
