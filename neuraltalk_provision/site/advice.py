@@ -17,7 +17,8 @@ ADVICE: Mapping[str, str] = {
     + inventories.ADVICE,
     codes.SUDO_DENIED: "the login user is not allowed to use sudo: choose another ansible_user, or allow it in sudoers",
     codes.SSH_LOGIN: "the SSH login was refused: check ansible_user and the SSH key; a key with a passphrase must be "
-    "in the ssh agent (ssh-add)",
+    "in the ssh agent (ssh-add). If publickey is not in the brackets below, the server wants a password or a second "
+    "factor, which nobody can type here: let sshd accept the key alone for this user (AuthenticationMethods)",
     codes.SSH_HOST_KEY: "the SSH host key is unknown: log in once by hand, or add the key to known_hosts",
     codes.SSH_HOST_KEY_CHANGED: "the SSH host key has changed: either the host was installed again, or another machine "
     "answers in its place. Check first which it is; then remove the old key with `ssh-keygen -R HOST`",
@@ -36,7 +37,11 @@ ADVICE: Mapping[str, str] = {
     "-o PubkeyAcceptedAlgorithms=+ssh-rsa",
     codes.SSH_DROPPED: "the SSH server, or a bastion before it, closed the connection before the login, again and "
     "again. Its MaxStartups is probably too low for so many logins at once: lower forks in provision.yml, for example "
-    "to 5, or raise MaxStartups in its sshd_config",
+    "to 5, or raise MaxStartups in its sshd_config. If this is always the same host, it does not let this user in: see "
+    "its log (journalctl -u ssh), and pam_access",
+    codes.SSH_NOT_NOW: "the SSH server closed the connection and said why (see below): the host is booting or shutting "
+    "down, somebody has forbidden logins for a time (/etc/nologin), or this user may not log in. Wait, or remove the "
+    "cause, and run the same command again",
     codes.SSH_SILENT: "something accepts the connection but does not answer: the host hangs or is overloaded, or "
     "another service has this port: look at the host's console, and check ansible_host and ansible_port",
     codes.HOST_HANGS: "the task did not end in the time that it may take. Usually a disk or a network file system "
@@ -59,7 +64,7 @@ ADVICE: Mapping[str, str] = {
     "sets or keeps a variable that Python reads, such as PYTHONHOME or PYTHONPATH (`sudo env | grep PYTHON` shows it): "
     "remove it from env_keep, or from the file of env_file, in sudoers",
     codes.LOGIN_SHELL: "the login shell of this user runs no commands: choose another ansible_user, or give this one a "
-    "shell (usermod -s /bin/sh USER)",
+    "shell (usermod -s /bin/sh USER); ForceCommand in sshd_config and command= in authorized_keys do the same",
     codes.LOGIN_EXPIRED: "the account or its password has expired: log in once by hand and change it, or use another "
     "ansible_user",
     codes.TEMPORARY: "the user who logs in cannot create Ansible's temporary directory: create /var/tmp with "

@@ -37,6 +37,7 @@ SSH_TOO_MANY_KEYS = "ssh.too_many_keys"
 SSH_ALGORITHMS = "ssh.algorithms"
 LIMIT_REACHED = "limit.reached"
 SSH_DROPPED = "ssh.dropped"
+SSH_NOT_NOW = "ssh.not_now"
 SSH_SILENT = "ssh.silent"
 SUDO_PASSWORD = "sudo.password"
 SUDO_DENIED = "sudo.denied"
@@ -83,7 +84,7 @@ _OF_A_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"host key verification failed", SSH_HOST_KEY),
         (r"password has expired|required to change your password|account has expired", LOGIN_EXPIRED),
         (r"account is (?:currently )?not available|restricted: cannot", LOGIN_SHELL),
-        (r"(?:sftp|scp|git)[- ]only|interactive .* not allowed", LOGIN_SHELL),
+        (r"(?:sftp|scp|git)[- ]only|allows (?:sftp|scp) connections only|interactive .* not allowed", LOGIN_SHELL),
         (r"failed to create temporary directory", TEMPORARY),
         (r"\AThe \S+ action failed to execute in the expected time frame", HOST_HANGS),  # ansible-core before 2.19
     )
@@ -100,6 +101,11 @@ _OF_AN_UNREACHED_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"connect to host |Could not resolve hostname|open failed: ", UNREACHABLE),
         (r"timed out during banner exchange", SSH_SILENT),
         (r"(?:kex|ssh)_exchange_identification|during banner exchange", SSH_DROPPED),
+        # The server's own words stand before it: it knew the key, and closed the connection on purpose.
+        (
+            r"via ssh: (?!Connection |Warning: )[^\n]*\S[\s\S]*\nConnection closed by (?!UNKNOWN)\S+ port \d",
+            SSH_NOT_NOW,
+        ),
         # ssh ended before Ansible had written the module to it, and Ansible did not read why.
         (r"Data could not be sent to remote host.*Broken pipe", SSH_DROPPED),
         (r"Connection (?:closed|reset) by (?:\S+ ){1,4}port \d", SSH_DROPPED),

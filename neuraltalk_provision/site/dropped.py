@@ -1,7 +1,8 @@
 """Connections that an SSH server closed before the login: which hosts are tried again, and when. Pure.
 
 sshd does this if more logins begin at once than its MaxStartups allows, for example on a bastion through which all
-hosts are reached. Nothing was done then on the host, so that the same playbook can run again on these hosts alone.
+hosts are reached; and the one of a host that is booting lets only root in. Nothing was done then on the host, so that
+the same playbook can run again on these hosts alone.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def hosts(results: PlayResults) -> tuple[str, ...]:
     return tuple(
         failure.host
         for failure in results.failures
-        if failure.code == codes.SSH_DROPPED and results.tasks.get(failure.host) == 1
+        if failure.code in (codes.SSH_DROPPED, codes.SSH_NOT_NOW) and results.tasks.get(failure.host) == 1
     )
 
 

@@ -71,6 +71,8 @@ def failed(message: str, *, unreachable: bool = False, task: str = "Ask", **more
         ("sudo: sorry, you must have a tty to run sudo", False, "set ansible_pipelining: false for it"),
         ("rbash: line 1: /bin/sh: restricted: cannot specify `/' in command names", False, "another ansible_user"),
         ("This account is currently not available.", False, "choose another ansible_user"),
+        ("This service allows sftp connections only.", False, "ForceCommand in sshd_config"),
+        ("ops@node1: Permission denied (keyboard-interactive).", True, "If publickey is not in the brackets below"),
         ("Failed to create temporary directory. Failed command was: mkdir", True, "create /var/tmp with mode 1777"),
         ("WARNING: Your password has expired.", False, "log in once by hand"),
         ("ModuleNotFoundError: No module named 'json'", False, "the host's Python does not start"),

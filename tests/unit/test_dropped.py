@@ -93,6 +93,25 @@ def test_other_cause_is_not_taken_for_one(message: str, code: str) -> None:
     assert failure(f"Failed to connect to the host via ssh: {message}").code == code
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        '"System is booting up. Unprivileged users are not permitted to log in yet. For details, see pam_nologin(8)."',
+        "Maintenance until 9",
+    ],
+)
+def test_server_that_says_why_it_closes_the_connection_is_not_called_overloaded(words: str) -> None:
+    """/etc/nologin, during a boot or as long as somebody works there: what it says stands before ssh's own line."""
+    said = failure(f"Failed to connect to the host via ssh: {words}\n\nConnection closed by 192.0.2.1 port 22")
+    assert said.code == codes.SSH_NOT_NOW
+    assert "/etc/nologin" in advice.explain(said)
+    assert "MaxStartups" not in advice.explain(said)
+    assert dropped.hosts(PlayResults(failures=(said,), tasks={"node1": 1})) == ("node1",)
+    bastion = f"{words}\nkex_exchange_identification: Connection closed by remote host\n"
+    for closed in (f"{bastion}Connection closed by UNKNOWN port 65535", "Connection closed by UNKNOWN port 65535"):
+        assert failure(f"Failed to connect to the host via ssh: {closed}").code == codes.SSH_DROPPED
+
+
 def test_program_on_a_host_that_prints_such_words_is_not_taken_for_one() -> None:
     assert failure(CLOSED, unreachable=False).code == ""
 
