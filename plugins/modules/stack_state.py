@@ -191,7 +191,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.activation import record
-from ..module_utils.runs.account_numbers import mismatches, usable
+from ..module_utils.runs import account_numbers
 from ..module_utils.gpu.facts import gpu_facts
 from ..module_utils.gpu.toolkits import version_of
 from ..module_utils.host import build_tools, disk, identity, limits, package_locks, pythons, starting, system
@@ -241,7 +241,7 @@ def work(module):
         "package_users": package_users(),
         "outside": disk.outside(),
         "identity": identity.facts(root),
-        "obstacles": disk.obstacles(root) + mismatches(root, module.params["run_user"]),
+        "obstacles": disk.obstacles(root) + account_numbers.obstacles(root, module.params["run_user"]),
         "temporary": disk.temporary(module._remote_tmp or "", login()),
         "busy": all_builds(root),
         "controller": (read_text(layout.controller(root)) or "").strip(),
@@ -252,7 +252,7 @@ def work(module):
         "cores": os.sysconf("SC_NPROCESSORS_ONLN"),
         "limits": limits.current(),
         "user": {"uid": os.geteuid()},
-        "account": usable(root, module.params["run_user"]),
+        "account": account_numbers.usable(root, module.params["run_user"]),
         "gpu": gpu,
         "inventory": inventory,
         "variables": module.params["variables"],

@@ -179,3 +179,32 @@ def test_controller_that_builds_is_told(run_module: Run, generation: Path) -> No
     (root / "logs").mkdir()
     (root / "logs" / "controller").write_text("deploy pid 7 since 9\n")
     assert run_module("stack_state", stack_root=root)["state"]["controller"] == "deploy pid 7 since 9"
+
+
+@pytest.mark.parametrize("root", ["loop", "loop/stack", "file/stack", "dangling"])
+def test_answer_is_whole_if_no_directory_can_be_at_the_stack_root(run_module: Run, tmp_path: Path, root: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "dangling").symlink_to("none")
+    (tmp_path / "file").touch()
+    state = run_module("stack_state", stack_root=tmp_path / root)["state"]
+    assert state["obstacles"]
+    assert (state["lease"], state["activation"]["state"]) == (None, "none")
+
+
+@pytest.mark.parametrize("place", ["runs", "queue"])
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: path.symlink_to(path.parent), "is a link, and runs need a directory there: remove the link"),
+        (lambda path: path.symlink_to("/none"), "mount a directory of it there (mount --bind DIRECTORY "),
+        (lambda path: path.touch(), "is a file, and runs need a directory there"),
+    ],
+)
+def test_what_is_in_the_way_of_runs_is_told_before_a_build(
+    run_module: Run, generation: Path, place: str, make: Callable[[Path], object], words: str
+) -> None:
+    path = generation.parents[1] / place
+    make(path)
+    (said,) = run_module("stack_state", stack_root=path.parent)["state"]["obstacles"]
+    assert said.startswith(str(path))
+    assert words in said

@@ -79,7 +79,8 @@ def _read(path):
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        leads_nowhere = error.errno == errno.ELOOP and not os.path.islink(path)  # links before it make a circle
+        if error.errno in (errno.ENOENT, errno.ENOTDIR) or leads_nowhere:
             return None
         if error.errno == errno.ELOOP:
             raise StackError("%s is a link, so it is not used: find out who created it, and remove it" % path)

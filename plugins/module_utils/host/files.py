@@ -119,14 +119,14 @@ def open_regular(path):
 def read_text(path, limit=MAX_READ):
     """The first `limit` bytes of the file `path` as text; None if there is no such file.
 
-    Also None if `path` is below /proc and its process ends before the file is read (ESRCH). OSError, without waiting,
-    if it is not a regular file: a pipe might never end.
+    So it is if links lead there in a circle. Also None if `path` is below /proc and its process ends before the file is
+    read (ESRCH). OSError, without waiting, if it is not a regular file: a pipe might never end.
     """
     try:
         with open_regular(path) as file:
             return file.read(limit).decode("utf-8", "replace")
     except (IOError, OSError) as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ESRCH):
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESRCH):
             return None
         raise
 

@@ -66,7 +66,8 @@ def _read(path):
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        leads_nowhere = error.errno == errno.ELOOP and not os.path.islink(path)  # links before it make a circle
+        if error.errno in (errno.ENOENT, errno.ENOTDIR) or leads_nowhere:
             return None, 0
         if error.errno in (errno.ELOOP, errno.ENXIO):
             return "", 0

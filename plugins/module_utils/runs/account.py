@@ -12,6 +12,7 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import ctypes
+import errno
 import json
 import os
 import pwd
@@ -201,24 +202,37 @@ def is_place(path, account):
     return stat.S_ISDIR(status.st_mode) and owned and stat.S_IMODE(status.st_mode) == 0o1770
 
 
+def in_the_way(path, as_root):
+    """Return why a directory for runs cannot be here, with what to do; empty if it can. `as_root`: for an account."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return ""
+    if stat.S_ISLNK(status.st_mode):
+        return (
+            "%s is a link, and runs need a directory there: remove the link. If runs shall be on another disk, mount a "
+            "directory of it there (mount --bind DIRECTORY %s)" % (path, path)
+        )
+    if not stat.S_ISDIR(status.st_mode):
+        return "%s is a file, and runs need a directory there: look at what it is, then remove it" % path
+    if as_root and status.st_uid != 0:
+        return "%s belongs to uid %d and not to root: look at what is in it, then remove it, or give it to root" % (
+            path, status.st_uid
+        )  # fmt: skip
+    return ""
+
+
 def make_places(root, account):
     """Create the directories for runs. The account can create its own there and cannot change those of root."""
     for name in PLACES:
         path = os.path.join(root, name)
         try:
             os.mkdir(path, 0o755)
-        except OSError:
-            if not os.path.isdir(path) or os.path.islink(path):
-                raise StackError(
-                    "%s is not a directory, or cannot be created: look at what it is, then remove it" % path
-                )
+        except OSError as error:
+            problem = in_the_way(path, account is not None)
+            if problem or error.errno != errno.EEXIST:
+                raise StackError(problem or "%s cannot be created: %s" % (path, error.strerror))
         if account is not None:
-            status = os.lstat(path)
-            if status.st_uid != 0:
-                raise StackError(
-                    "%s belongs to uid %d and not to root: look at what is in it, then remove "
-                    "it" % (path, status.st_uid)
-                )
             os.chown(path, 0, account.gid)
             os.chmod(path, 0o1770)
 

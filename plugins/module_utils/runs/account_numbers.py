@@ -14,7 +14,7 @@ import os
 from ..host.errors import StackError
 from ..host.files import read_json, write_json
 from ..rules import layout
-from .account import find, ready
+from .account import PLACES, find, in_the_way, ready
 
 MOST = 4294967294
 
@@ -41,6 +41,13 @@ def record(root, account):
 def usable(root, name):
     """Return whether the account exists with its directories and with the recorded numbers, or none is needed."""
     return ready(root, name) and not mismatches(root, name)
+
+
+def obstacles(root, name):
+    """Return [why runs of this account cannot be in the stack root], each with what to do; empty if they can."""
+    as_root = os.geteuid() == 0 and name not in ("", "root")
+    found = [in_the_way(os.path.join(root, place), as_root) for place in PLACES]
+    return [problem for problem in found if problem][:1] + mismatches(root, name)
 
 
 def mismatches(root, name):
