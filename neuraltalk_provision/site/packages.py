@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from neuraltalk_provision.site.events import Failure
 from neuraltalk_provision.site.plan import HostPlan
 
 _MOST_NAMES = 20
+_REINSTALL = re.compile(r"^E: The package (\S{1,200}) needs to be reinstalled", re.MULTILINE)
 _NOTHING = PackagesInfoResult(lacks=(), absent=(), problem="")
 """Of a host that is not asked, or whose packages are all installed."""
 
@@ -148,11 +150,19 @@ def refusals(plan: HostPlan, result: PackagesInfoResult) -> tuple[str, ...]:
         found.append(f"{plan.host}: {_broken(result)}")
     if result.problem:
         words = _words(result.problem)
-        why = f"usually because a package of the host has another version than these packages expect. {cure}"
+        held = ", or is held (`apt-mark showhold`)" if plan.recipe.manager == "apt" else ""
+        why = f"usually because a package of the host has another version than these packages expect{held}. {cure}"
         if codes.is_conflict(result.problem):
             why = (
                 "because a package of the host conflicts with them (see below). provision removes no package: remove "
                 "or replace it yourself, for example with `dnf swap` or `apt-get remove`"
+            )
+        interrupted = _REINSTALL.search(result.problem)
+        if interrupted:
+            why = (
+                f"because {interrupted[1]} of the host is half there: its installation or removal was interrupted. "
+                f"Repair it from the host's own repositories (`apt-get install --reinstall {interrupted[1]}`), or "
+                f"remove it (`dpkg --remove --force-remove-reinstreq {interrupted[1]}`)"
             )
         begin = f"{plan.host}: {plan.recipe.manager} cannot install the packages of {archive or own}"
         found.append(f"{begin}, {why}. It says:{words}")

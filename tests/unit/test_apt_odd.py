@@ -24,6 +24,7 @@ ODD = {
     "a hook that fails before update": 'APT::Update::Pre-Invoke {"false";};',
     "any error": 'APT::Update::Error-Mode "any";',
     "nothing but simulations": 'APT::Get::Simulate "true";',
+    "what nobody needs is removed": 'APT::Get::AutomaticRemove "true"; APT::Get::Purge "true";',
 }
 PINS = {
     "repositories that are allowed by name": "Package: *\nPin: release *\nPin-Priority: -1\n",

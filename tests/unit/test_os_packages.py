@@ -334,6 +334,7 @@ def test_apt_with_a_repository_of_ours_sees_no_other(module: ModuleType, tmp_pat
     assert (tmp_path / "lists" / "partial").is_dir()
     assert package_managers.Apt("").install(["gcc"])[1:] == [
         *("-q", "-y", "-o", "APT::Get::Simulate=false", "-o", "APT::Get::Download-Only=false"),
+        *("-o", "APT::Get::AutomaticRemove=false"),
         *("--no-install-recommends", "--no-remove"),
         *("-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"),
         *("-o", "DPkg::Lock::Timeout=300"),

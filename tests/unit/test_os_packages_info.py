@@ -292,6 +292,22 @@ def test_conflict_is_not_answered_with_another_archive(problem: str) -> None:
     assert "Collect that archive again" not in said
 
 
+def test_package_whose_installation_was_interrupted_is_repaired_on_the_host() -> None:
+    """No archive of the mirror has it, and apt installs nothing until it is whole again."""
+    words = "E: The package tini needs to be reinstalled, but I can't find an archive for it."
+    (said,) = packages.refusals(bare(), PackagesInfoResult(lacks=(), absent=(), problem=words))
+    assert "its installation or removal was interrupted" in said
+    assert "`apt-get install --reinstall tini`" in said
+    assert "`dpkg --remove --force-remove-reinstreq tini`" in said
+    assert "Collect that archive again" not in said
+
+
+def test_held_package_is_a_cause_that_is_named() -> None:
+    result = PackagesInfoResult(lacks=(), absent=(), problem=" libpng-dev : Depends: libpng16-16 (= 1.6.39)")
+    (said,) = packages.refusals(bare(), result)
+    assert "`apt-mark showhold`" in said
+
+
 def test_host_that_has_its_packages_or_cannot_be_built_is_not_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
