@@ -77,6 +77,16 @@ def test_temporary_files_of_compilers_are_in_tmp_though_it_is_full(monkeypatch: 
     assert disk.scratch() == "/tmp"
 
 
+def test_tmp_that_leads_nowhere_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """/tmp as a link to a disk that is not mounted: dpkg said `failed to make temporary file`."""
+    monkeypatch.setattr(disk, "scratch", lambda: str(tmp_path / "tmp"))
+    for make in (lambda: None, lambda: (tmp_path / "tmp").symlink_to("/none/tmp")):
+        make()
+        (said,) = disk.obstacles(str(tmp_path))
+        assert said.startswith(f"{tmp_path}/tmp, where compilers and package managers put temporary files, is no ")
+        assert "mkdir -m 1777" in said
+
+
 @pytest.mark.parametrize("name", ["artifacts", "build", "generations"])
 def test_directories_on_another_file_system_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

@@ -82,7 +82,13 @@ def obstacles(root):
             message += "remount,exec %s, and change /etc/fstab), or choose another stack_root" % point
             if not any(other.startswith("%s is mounted with noexec" % point) for other in found):
                 found.append(message)
-    return found + _divided(root)
+    return found + _divided(root) + _no_scratch(scratch())
+
+
+def _no_scratch(path):
+    """[why there is no directory for temporary files]; `outside` says what is wrong with one that is there."""
+    message = "%s, where compilers and package managers put temporary files, is no directory: create it (mkdir -m 1777 "
+    return [] if os.path.isdir(path) else [message % path + "%s), or mount what it leads to" % path]
 
 
 def in_the_way(paths, instead="choose another stack_root"):
