@@ -55,10 +55,7 @@ def runs(settings: Settings, limit: Sequence[str] = (), quiet: float = health.QU
 
 
 def find(run_id: str, settings: Settings, host: str = "", quiet: float = health.QUIET) -> RunState:
-    """All that is known about the run with that id. Other runs are read only if it may be waiting in a queue.
-
-    Raises errors like `named`.
-    """
+    """All that is known about the run with that id; errors as of `named`. Others are read only if it may be queued."""
     limit = [host] if host else ()
     site = query(settings, limit, quiet, ids=[run_id], some=True)
     alone = any(run.id == run_id for run in site.runs)

@@ -13,6 +13,7 @@ from neuraltalk_provision.site.events import PlayResults
 
 # A range as in inventories. In a pattern, Ansible reads it as the position of hosts in a group.
 _RANGE = re.compile(r"(?P<before>[^,\s]*)\[(?P<first>\d+):(?P<last>\d+)\](?P<after>[^,\s]*)")
+_UNMATCHED = re.compile(r"Could not match supplied host pattern, ignoring: ([^\n]{1,300})")
 _MOST_NAMES = 5
 _MOST_FILES = 20
 
@@ -38,9 +39,11 @@ def error(text: str, inventory: str, limit: Sequence[str], place: str) -> Provis
                 f"--limit {files}: there is no such file, or it cannot be read; a relative path counts from {place}"
             )
         case codes.INVENTORY_NO_MATCH:
+            names, comment = _unmatched(text, limit)
             return UsageError(
-                f"the inventory {inventory} has no host or group called {named(limit)}",
-                advice="`ansible-inventory -i INVENTORY --graph` lists its hosts and groups." + _about_ranges(limit),
+                f"the inventory {inventory} has no host or group called {names}",
+                advice=f"`ansible-inventory -i INVENTORY --graph` lists its hosts and groups.{_about_ranges(limit)}"
+                f"{comment}",
             )
         case codes.LIMIT_INVALID:
             return UsageError(
@@ -94,6 +97,18 @@ def unfinished(
         f"whether Ansible can read the inventory with its group_vars and host_vars{also}. The log has all that Ansible "
         "printed.",
     )
+
+
+def _unmatched(text: str, limit: Sequence[str]) -> tuple[str, str]:
+    """(the names that match nothing, advice about comments); of a file with a limit, the names in it."""
+    files = [one for one in limit if one.startswith("@")]
+    found = list(dict.fromkeys(_UNMATCHED.findall(text)))
+    if not files or not found:
+        return named(limit), ""
+    shown = ", ".join(name.replace("\ufeff", "\\ufeff") for name in found[:_MOST_NAMES])
+    more = ", ..." if len(found) > _MOST_NAMES else ""
+    comment = " Lines of a file that begin with # count as names too."
+    return f"{shown}{more} (--limit {', '.join(files)})", comment if any("#" in name for name in found) else ""
 
 
 def _about_ranges(limit: Sequence[str]) -> str:

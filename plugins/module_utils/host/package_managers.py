@@ -20,8 +20,8 @@ QUIET = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1", "APT_L
 """The environment in which nothing asks a question, restarts services of the host, or looks up bugs in the network."""
 APT_GET = ["apt-get", "-q", "-y", "-o", "APT::Get::Simulate=false", "-o", "APT::Get::Download-Only=false"]
 APT_GET += ["-o", "APT::Get::AutomaticRemove=false"]
-"""apt-get whatever the host's configuration says. What follows, such as -s, counts more. With --no-remove, apt ends if it
-is to remove what nobody needs any more."""
+"""apt-get whatever the host's configuration says. What follows, such as -s, counts more. With --no-remove, apt ends if
+it is to remove what nobody needs any more."""
 KEEP_PACKAGES = ["--no-remove"]
 """No package of the site may be removed, neither for ours nor to repair dependencies."""
 REPAIR = ["--fix-broken"]
