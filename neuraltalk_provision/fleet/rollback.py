@@ -233,6 +233,8 @@ class _Rollback:
                 "provision_target": asked.target,
                 # Undoing an activation changes which generation was current before.
                 "provision_targets": {move.host: move.after for move in self._found.moves},
+                # It can be hours since the hosts were asked, and a controller with another journal can work there too.
+                "provision_expected": {move.host: [move.before] for move in self._found.moves},
                 "provision_unconfirmed": activations.unconfirmed(states),
                 "provision_lease": leases.variables(WHAT, leases.replaceable(states, asked.take_over)),
             },

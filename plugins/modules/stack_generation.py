@@ -52,6 +52,13 @@ options:
         the host has returned in the meantime, the module fails.
     type: bool
     default: false
+  expected:
+    description:
+      - For V(previous), the generations that may be current. If another one is, except O(id), this is an error. Without
+        any, whatever is current is accepted.
+    type: list
+    elements: str
+    default: []
   files:
     description: For V(open), the files that the generation has before anything is built in it.
     type: list
@@ -249,6 +256,7 @@ def work(module):
         with Lock(stack.root):
             if options["armed"]:
                 check_armed(stack.root, target)
+            stack.refuse_changed(options["expected"], target)
             stack.withdraw(target) if options["state"] == "withdrawn" else stack.point_at(target)
     diff = {"before": "current -> %s\n" % before, "after": "current -> %s\n" % target}
     return {"changed": changed, "current": target, "previous": before, "removed": [], "diff": diff}
@@ -264,6 +272,7 @@ def main():
             "controller": {"type": "str", "default": ""},
             "take_over": {"type": "bool", "default": False},
             "armed": {"type": "bool", "default": False},
+            "expected": {"type": "list", "elements": "str", "default": []},
             "files": {"type": "list", "elements": "dict", "default": [], "options": FILES},
             "state": {"type": "str", "choices": STATES, "required": True},
         },

@@ -544,3 +544,16 @@ def test_file_of_a_run_that_nobody_can_read_fails_no_activation(generations: Run
     os.close(handle)
     sealed(root, generations, "d")
     assert activated(generations, "d", 1)["removed"] == ["b", "a"]
+
+
+def test_rollback_of_what_another_controller_activated_meanwhile_is_refused(generations: Run, root: Path) -> None:
+    """The hosts were asked, and then it was waited until they were idle."""
+    for id_ in ("a", "b", "c"):
+        build(root, id_)
+        generations("sealed", id_, components=PARTS)
+        generations("current", id_)
+    with pytest.raises(ModuleError, match="generation c is current, but generation b was when the hosts were asked"):
+        generations("previous", "a", expected=["b"])
+    assert (root / "current").readlink().name == "c"
+    assert generations("previous", "a", expected=["c"])["current"] == "a"
+    assert generations("previous", "a", expected=["b"])["changed"] is False

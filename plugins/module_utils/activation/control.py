@@ -22,10 +22,6 @@ from .returning import give_back, restores
 
 WAIT = 600
 """Seconds in which a return that is running must end. It may have to wait for ldconfig."""
-_CHANGED = (
-    "%s is current, but %s was when the hosts were asked: another controller, or a rollback, has changed it since. "
-    "Nothing was changed here. Run `provision site` again, which asks the hosts again"
-)
 PROGRAM = program.__name__
 """Imported here so that it is packed."""
 
@@ -39,9 +35,8 @@ def arm(root, target, holder, cuda, limit, expected=()):
     """
     with Lock(root, WAIT):
         earlier = records.read(root)
-        current = Generations(root).current() or ""
-        if expected and not earlier and current not in expected and current != target:
-            raise StackError(_CHANGED % (rules.generation(current), rules.generation(expected[0])), code=codes.BUSY)
+        if not earlier:
+            Generations(root).refuse_changed(expected, target)
         continued, did = None, ""
         if earlier and earlier["state"] == rules.UNCONFIRMED:
             if limit and _is_continued(root, earlier, target, cuda):

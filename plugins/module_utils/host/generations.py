@@ -11,8 +11,14 @@ __metaclass__ = type
 import os
 import time
 
+from .errors import StackError
 from .files import read_json, write_json
-from ..rules import layout
+from ..rules import activation, codes, layout
+
+_CHANGED = (
+    "%s is current, but %s was when the hosts were asked: another controller, or a rollback, has changed it since. "
+    "Nothing was changed here. Run the same command again, which asks the hosts again"
+)
 
 
 class Generations(object):
@@ -28,6 +34,16 @@ class Generations(object):
 
     def current(self):
         return os.path.basename(os.readlink(self.link)) if os.path.islink(self.link) else ""
+
+    def refuse_changed(self, expected, target):
+        """StackError if neither `target` nor one of `expected` is current: somebody else has changed that since.
+
+        Without any that is expected, whatever is current is accepted.
+        """
+        current = self.current()
+        if expected and current not in expected and current != target:
+            names = (activation.generation(current), activation.generation(expected[0]))
+            raise StackError(_CHANGED % names, code=codes.BUSY)
 
     def sealed(self):
         """The ids of all sealed generations, the last activated one first."""
