@@ -10,7 +10,7 @@ short_description: Seal a generation, make it current, or go back to the previou
 description:
   - A generation is built beside the one that runs. V(open) records which controller builds, and creates the directories
     of the generation O(id) and O(files) in it. If O(take_over) is set, it also ends what an interrupted controller left
-    running.
+    running. It removes the link C(current) if its generation does not exist.
   - V(sealed) records that the generation is complete. It is refused, with the code C(generation.changed), if the
     generation has files that no component installed, or that were changed since then. All files get modes that let
     other users read but not write them. The manifest then lists every file with its mode and sha256.
@@ -152,15 +152,16 @@ import time
 from ..module_utils.host import installed, manifest, skeleton
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.activation.record import check_armed
+from ..module_utils.activation.record import facts as activation_facts
 from ..module_utils.runs import removal
 from ..module_utils.host.commands import end_builds, running_builds
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import sync, sync_tree, write_json, write_whole
-from ..module_utils.host.generations import Generations
+from ..module_utils.host.generations import Generations, leads_nowhere
 from ..module_utils.host.lease import Lock
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.stamps import read_stamps
-from ..module_utils.rules import layout, pack
+from ..module_utils.rules import activation, layout, pack
 
 FILES = {
     "path": {"type": "str", "required": True},
@@ -182,8 +183,21 @@ class Stack(Generations):
         if running and not take_over:
             raise StackError("%(log)s is being written by pid %(pid)d: another build runs here" % running[0])
         ended = end_builds(self.root)
+        self.drop_broken_link()
         write_whole(layout.controller(self.root), "%s\n" % controller)
         return ended
+
+    def drop_broken_link(self):
+        """Remove the link C(current) if somebody deleted its generation: a new one would be current before it is tried.
+
+        Not before an activation that nobody confirmed has been undone, which needs to know what is current.
+        """
+        if not leads_nowhere(self.link):
+            return
+        with Lock(self.root):
+            is_settled = activation_facts(self.root)["state"] in (activation.NONE, activation.RETURNED)
+            if is_settled and leads_nowhere(self.link):
+                os.unlink(self.link)
 
     def seal(self, generation, components):
         """Write the manifest and generation.json.
@@ -219,7 +233,13 @@ def work(module):
     if options["state"] == "open":
         ended = [] if dry else stack.open(options["controller"], options["take_over"])
         created = bool(target) and skeleton.create(stack.root, target, options["files"], dry)
-        return {"changed": bool(ended or created), "current": before, "previous": "", "removed": [], "ended": ended}
+        return {
+            "changed": bool(ended or created),
+            "current": stack.current(),
+            "previous": "",
+            "removed": [],
+            "ended": ended,
+        }
     if options["state"] == "sealed":
         changed = not stack.is_sealed(target)
         if changed and not dry:

@@ -80,6 +80,35 @@ def test_whole_generation_is_sealed_once(generations: Run, root: Path) -> None:
     assert generations("sealed", "a", components=PARTS)["changed"] is False
 
 
+def test_link_to_a_generation_that_somebody_deleted_is_removed_before_a_new_one_is_built(
+    generations: Run, root: Path
+) -> None:
+    sealed(root, generations, "a", "b")
+    activated(generations, "a")
+    activated(generations, "b")
+    generations("open", controller="me")
+    assert current(root) == "b"
+    shutil.rmtree(root / "generations" / "b")
+    assert generations("open", controller="me", check=True)["current"] == "b"
+    assert generations("open", controller="me")["current"] == ""
+    assert not (root / "current").is_symlink(), "a new b would be current before it was tried"
+    sealed(root, generations, "b")
+    activated(generations, "b")
+    assert current(root) == "b"
+    assert json.loads((root / "history.json").read_text())["previous"] == "a"
+
+
+def test_link_stays_until_an_activation_that_nobody_confirmed_has_been_undone(
+    generations: Run, root: Path, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed(root, generations, "a")
+    activated(generations, "a")
+    shutil.rmtree(root / "generations" / "a")
+    monkeypatch.setattr(load("stack_generation"), "activation_facts", lambda _root: {"state": "unconfirmed"})
+    assert generations("open", controller="me")["current"] == "a"
+    assert current(root) == "a"
+
+
 def test_seal_notes_every_file_and_opens_them_to_readers(generations: Run, root: Path) -> None:
     build(root, "a")
     home = root / "generations" / "a"

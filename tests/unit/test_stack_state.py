@@ -122,6 +122,12 @@ def test_stack_is_told_with_its_stamps_and_what_is_current(module: ModuleType, g
     }
 
 
+def test_generation_that_somebody_deleted_is_not_current(module: ModuleType, generation: Path) -> None:
+    root = generation.parents[1]
+    (root / "current").symlink_to("generations/ffff")
+    assert module.stack_facts(str(root))["current"] is None
+
+
 @pytest.mark.parametrize("activated", [None, [], {"0a1b2c3d4e5f6071": "yesterday"}, {"0a1b2c3d4e5f6071": -5}, {}])
 def test_history_that_is_damaged_says_no_time(module: ModuleType, generation: Path, activated: Any) -> None:
     root = generation.parents[1]

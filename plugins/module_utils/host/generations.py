@@ -8,6 +8,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import errno
 import os
 import time
 
@@ -19,6 +20,17 @@ _CHANGED = (
     "%s is current, but %s was when the hosts were asked: another controller, or a rollback, has changed it since. "
     "Nothing was changed here. Run the same command again, which asks the hosts again"
 )
+
+
+def leads_nowhere(link):
+    """Whether a link is there whose target does not exist. False if that cannot be determined, as with a stale NFS."""
+    if not os.path.islink(link):
+        return False
+    try:
+        os.stat(link)
+    except OSError as error:
+        return error.errno == errno.ENOENT
+    return False
 
 
 class Generations(object):
@@ -57,7 +69,9 @@ class Generations(object):
         """Make a generation current, and record which one was current before."""
         activated = dict(self.history.get("activated", {}))
         activated[generation] = time.time()
-        self.remember(self.current(), activated)
+        # Without a current one, as after its directory was deleted, the one before it can still be gone back to.
+        before = self.current() or self.history.get("previous", "")
+        self.remember("" if before == generation else before, activated)
         self.link_to(generation)
 
     def withdraw(self, generation):
