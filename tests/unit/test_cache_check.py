@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.cli import main
-from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.errors import MirrorError, UsageError
 from neuraltalk_provision.mirror import cache
 from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.rules.pack import Listed
@@ -150,6 +150,14 @@ def test_builder_is_not_compared_with_itself_unless_it_is_named(site: Site) -> N
 def test_host_that_cannot_build_is_refused_before_anything_is_changed(site: Site) -> None:
     site.hosts(node1=having("current"), node2={**BARE, "user": {"uid": 1000}})
     with pytest.raises(UsageError, match="OS packages must be installed"):
+        site.compare()
+    assert site.steps == []
+
+
+def test_nothing_is_built_if_there_is_no_place_for_what_is_packed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.hosts(node1=having("current"), node2=BARE)
+    monkeypatch.setattr(cache, "unwritable", lambda _mirror: "/srv/mirror is mounted read-only")
+    with pytest.raises(MirrorError, match="cannot be stored beside the cache to be compared: /srv/mirror is mounted"):
         site.compare()
     assert site.steps == []
 
