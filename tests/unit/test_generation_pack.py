@@ -172,6 +172,23 @@ def test_file_of_the_mirror_is_copied_where_a_link_would_have_another_mode(
     assert (target.home / "neuraltalk2/model/weights").stat().st_nlink == 1
 
 
+def test_packs_that_killed_commands_left_on_a_host_are_removed(run_module: Run, root: Path, target: Target) -> None:
+    tar, other = "generation-" + "b" * 16 + ".tar", "0" * 16
+    left = [f"pack-{other}.tar", f"pack-{other}.tar.new", f"{other}-{tar}", f".{other}-{tar}.sent"]
+    left += [f".{other}-{tar}.part", f".{other}-{tar}.{other}.part"]
+    kept = ["weights", f"{other}-model.tar", f"generation-{other}.tar", f"pack-{other}.tar.gz"]
+    for folder in (root, target.root):
+        (folder / "artifacts").mkdir(exist_ok=True)
+        for name in [*left, *kept]:
+            (folder / "artifacts" / name).write_bytes(WEIGHTS)
+    found = Path(packed(run_module, root)["path"])
+    assert sorted(file.name for file in (root / "artifacts").iterdir()) == sorted([*kept, found.name])
+    own = target.root / "artifacts" / f"{other}-generation-{ID}.tar"
+    own.write_bytes(found.read_bytes())
+    target.unpack(own)
+    assert sorted(file.name for file in (target.root / "artifacts").iterdir()) == sorted([*kept, own.name])
+
+
 def test_generation_that_was_changed_is_not_packed(run_module: Run, root: Path) -> None:
     (root / "generations" / ID / "torch/bin/th").write_text("#!/bin/false\n")
     (root / "generations" / ID / "torch/bin/new").write_text("new")

@@ -13,6 +13,7 @@ import hashlib
 import io
 import os
 import posixpath
+import re
 import stat
 import tarfile
 
@@ -21,6 +22,22 @@ from .errors import StackError
 from .files import make_directory, remove
 from .texts import as_native, text_of
 from ..rules import layout, pack
+
+
+LEFT = re.compile(
+    r"(?:pack-[0-9a-f]{16}\.tar(?:\.new)?"
+    r"|\.?[0-9a-f]{16}-generation-[0-9a-f]{16}\.tar(?:\.sent|(?:\.[0-9a-f]{16})?\.part)?)\Z"
+)
+"""Names of packs among the artifacts, and of incomplete ones: none of them stays after the command that needs it."""
+
+
+def sweep(root, kept=""):
+    """Remove the packs that killed commands left among the artifacts, except `kept`. The caller holds the lease."""
+    directory = posixpath.join(root, layout.ARTIFACTS)
+    for name in os.listdir(directory) if os.path.isdir(directory) else []:
+        path = posixpath.join(directory, name)
+        if LEFT.match(name) and path != kept and not os.path.isdir(path):
+            remove(path)
 
 
 def path_of(root, name):
@@ -50,6 +67,7 @@ def pack_generation(root, name, known, outside):
     if leading_out:
         message = "%s cannot be packed: %s is a link that leads out of it"
         raise StackError(message % (generation, as_native(leading_out[0])))
+    sweep(root)
     return _written(generation, path_of(root, name), entries, set(known))
 
 

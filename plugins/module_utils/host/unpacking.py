@@ -21,7 +21,7 @@ import shutil
 import stat
 import time
 
-from . import installed, manifest
+from . import installed, manifest, packing
 from .archives import BLOCK, refusing
 from .errors import StackError
 from .files import file_sha256, make_directory, remove, sync, sync_tree, write_json
@@ -96,6 +96,7 @@ class Unpacking(object):
             self.sweep()
             raise
         self.sweep()
+        packing.sweep(self.root, src)
         return len(entries)
 
     def sweep(self):
