@@ -79,7 +79,9 @@ class Playbooks:
         def build(names: Sequence[str]) -> PlayResults:
             return steps.build(names, self._given, self._settings, self._output)
 
-        once = build_once.build_once(plans, self._given, self._settings, self._output, build, self._settings.builders)
+        others = [plan for plan in self._plans.values() if plan.host not in hosts]
+        given = (self._given, self._settings, self._output, build, self._settings.builders, others)
+        once = build_once.build_once(plans, *given)
         self.changes += once.changes
         if self._diff:
             self._output.diffs(once.diffs)

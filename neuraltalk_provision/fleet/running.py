@@ -48,7 +48,10 @@ def run(
     activation = Activation(begun.id, settings, output, records.pause_requested, machines_of(found.plans))
     activation.drained.update(drained or {})
     hosts = Playbooks(found.plans, given, former, settings, output, activation, returned=standing.returned, diff=diff)
-    held = [plan.host for plan in found.well if (plan.host in entries or plan.over) and not plan.share]
+    # What a host has built earlier is packed there, although nothing else may be to do on it.
+    packing = {plan.unpack.builder for plan in found.plans if plan.unpack}
+    working = entries.keys() | packing
+    held = [plan.host for plan in found.well if (plan.host in working or plan.over) and not plan.share]
     with stopped_by_errors(begun, journal, "provision site --resume"), leases.released(held, given, settings):
         standing, end = rollout.run(standing, hosts, records, _waiter(records, output), _shower(standing, output))
     status = _status(standing, end)

@@ -64,11 +64,13 @@ def build_once(
     output: Output,
     build: Build,
     builders: Collection[str] = (),
+    others: Sequence[HostPlan] = (),
 ) -> Staged:
     """Stage every host: unpack what the cache has, build the rest once per generation, pack it, and unpack it.
 
     `plans` are those of the hosts to stage, `given` the variables of the playbooks, `builders` hosts that build if they
-    can. Every host is afterwards staged, or among the failures.
+    can. What one of the `others` has built already is packed there. Every host is afterwards staged, or among the
+    failures.
     """
     staged = Staged()
     groups: dict[str, list[HostPlan]] = {}
@@ -85,6 +87,9 @@ def build_once(
         alone += [plan for plan in waiting if _can_build(plan)]
         staged.refuse([plan for plan in waiting if not _can_build(plan)], problem)
         groups = {}
+    has_built = {plan.recipe.id: plan for plan in others if plan.recipe.id in groups and packs.can_be_packed(plan)}
+    made = _pack(list(has_built.values()), given, settings, output)
+    alone += _unpack([plan for name in made for plan in groups.pop(name)], made, given, settings, output, staged)
     unable: dict[str, list[str]] = {}
     while groups:
         for name in [name for name, group in groups.items() if not any(_can_build(plan) for plan in group)]:

@@ -29,6 +29,11 @@ def can_be_unpacked(plan: HostPlan) -> bool:
     return plan.current != plan.recipe.id and any(part.name in plan.builds for part in plan.recipe.parts)
 
 
+def can_be_packed(plan: HostPlan) -> bool:
+    """Whether the host has built the generation, so that it can be packed there at once."""
+    return plan.has_built and not (plan.stages or plan.share or plan.refusals)
+
+
 def packing(plan: HostPlan, dest: str) -> dict[str, Any]:
     """What pack.yml is told of one host."""
     files = [str(file["sha256"]) for part in plan.recipe.parts for file in part.files]

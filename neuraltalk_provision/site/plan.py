@@ -65,6 +65,8 @@ class HostPlan:
     share: Share | None = None
     unpack: Unpack | None = None
     """From where the generation is unpacked; None if it is built."""
+    has_built: bool = False
+    """Whether the host has the whole generation, and has built it itself."""
 
     @property
     def builds(self) -> tuple[str, ...]:
@@ -158,6 +160,7 @@ def plan(
         steps=tuple(steps),
         # Without its manifest, a generation stays usable for a rollback, but has to be sealed again.
         sealed=generation.sealed and generation.manifest,
+        has_built=generation.sealed and generation.manifest and generation.lacks is None,
         refusals=(),
         take_over=bool(orphaned and share is None and any(not build.host for build in state.busy)),
         remark="\n".join(filter(None, (remark, _package_users(host, state, steps)))),

@@ -70,7 +70,8 @@ def cached(plans: Sequence[HostPlan], settings: Settings, output: Output) -> Cac
 def by_builders(plans: Sequence[HostPlan], unwell: Collection[str], settings: Settings) -> Cached:
     """The hosts for whose kind another one builds in this command: a named builder, or who has least to build.
 
-    Hosts that are unwell or refused do not build. If nothing could be put into the cache, every host builds.
+    If a host has built the generation in an earlier command, it is packed there, and nobody builds. Hosts that are
+    unwell or refused do not build. If nothing could be put into the cache, every host builds.
     """
     if not settings.cache:
         return Cached({}, {})
@@ -80,7 +81,13 @@ def by_builders(plans: Sequence[HostPlan], unwell: Collection[str], settings: Se
             groups.setdefault(plan.recipe.id, []).append(plan.host)
     unable = {plan.host: plan.refusals for plan in plans if plan.refusals}
     unable |= dict.fromkeys(unwell, ("its package manager could not be asked",))
-    ways = unpack.by_builder(groups, unable, settings.builders)
+    has_built = {plan.recipe.id: plan.host for plan in reversed(plans) if packs.can_be_packed(plan)}
+    ways = {
+        host: unpack.from_builder(has_built[name], unable.get(host, ()), built=True)
+        for name in groups.keys() & has_built.keys()
+        for host in groups.pop(name)
+    }
+    ways |= unpack.by_builder(groups, unable, settings.builders)
     problem = packing.obstacle(settings) if ways else ""
     if not problem:
         return Cached(ways, {})

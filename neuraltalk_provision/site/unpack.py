@@ -20,6 +20,8 @@ FEW_FILES = 2_000
 class Unpack:
     """From where a host gets its generation without a build: from the cache, or from `builder` in the same command.
 
+    The latter may have `built` it in an earlier one; then it only has to be packed.
+
     `origin` says in words where and when it was built. `size` is that of its tar in bytes, 0 if it is not built yet.
     `packages` are the OS packages that it needs when it is used, and `lacks` those of them that the host lacks.
     `left_out` are the SHA-256 of files of the mirror that it needs beside the tar. `cannot_build` says why the host
@@ -33,11 +35,14 @@ class Unpack:
     lacks: tuple[str, ...] = ()
     cannot_build: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    built: bool = False
 
     @property
     def words(self) -> str:
         """What the plan says that is done."""
-        return f"unpack what {self.builder} builds" if self.builder else f"unpack from the cache, {self.origin}"
+        if not self.builder:
+            return f"unpack from the cache, {self.origin}"
+        return f"unpack what {self.builder} {'has built' if self.built else 'builds'}"
 
     def as_json(self) -> dict[str, Any]:
         """It as `--json` prints it."""
@@ -52,9 +57,9 @@ def from_cache(entry: CacheEntry, host: Runtime, cannot_build: tuple[str, ...] =
     return Unpack(entry.origin, "", entry.size, *names, cannot_build, entry.left_out)
 
 
-def from_builder(builder: str, cannot_build: tuple[str, ...] = ()) -> Unpack:
-    """The way of a host for whose kind another one builds in this command."""
-    return Unpack(f"built on {builder}", builder, cannot_build=cannot_build)
+def from_builder(builder: str, cannot_build: tuple[str, ...] = (), *, built: bool = False) -> Unpack:
+    """The way of a host for whose kind another one builds in this command, or has `built` in an earlier one."""
+    return Unpack(f"built on {builder}", builder, cannot_build=cannot_build, built=built)
 
 
 def obstacles(state: HostState, recipe: Recipe, unpack: Unpack, pushed: bool) -> Iterator[str]:

@@ -161,6 +161,19 @@ def test_everybody_unpacks_what_is_in_the_cache(fleet: Fleet) -> None:
     assert fleet.worked == [("unpack", ["node1", "node2"])]
 
 
+def test_what_a_host_has_built_earlier_is_packed_there_and_nobody_builds(fleet: Fleet) -> None:
+    has_built = replace(planned("converged", "node1", GENERATION), steps=(), has_built=True, sealed=True)
+    staged = fleet.stage(bare("node2"), bare("node3"), others=(has_built, planned("bare", "node4", RECIPE)))
+    assert ("pack", ["node1"]) in fleet.steps
+    assert fleet.worked == [("unpack", ["node2", "node3"])]
+    assert (sorted(staged.unpacked), staged.failures) == (["node2", "node3"], [])
+    cache.remove(fleet.settings.mirror, GENERATION.id)
+    fleet.steps.clear()
+    fleet.unpackable = True
+    fleet.stage(bare("node2"), bare("node3"), others=(has_built,))
+    assert fleet.worked == [("build", ["node2"]), ("build", ["node3"])]
+
+
 def test_named_builder_builds(fleet: Fleet) -> None:
     fleet.stage(bare("node1"), bare("node2"), builders=("node2",))
     assert fleet.worked == [("build", ["node2"]), ("unpack", ["node1"])]

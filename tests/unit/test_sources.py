@@ -133,6 +133,18 @@ def test_host_that_cannot_build_is_not_refused_if_another_one_builds(world: Worl
     assert found.plans[0].as_json()["unpack"] == {"from": "node2", "origin": "built on node2", "missing_packages": []}
 
 
+def test_plan_says_that_a_host_has_built_what_others_need(world: World) -> None:
+    stamps = {part.name: part.digest for part in GENERATION.parts}
+    whole = {"stamps": stamps, "sealed": True, "manifest": True, "lacks": None}
+    has = {**HOSTS["converged"]["state"], "stack": {"current": None, "previous": None, "generations": {}}}
+    has["stack"]["generations"][GENERATION.id] = whole
+    found = world.survey(node1=NO_ROOT, node2=GOOD, node3=has)
+    assert unpacks(found) == dict.fromkeys(("node1", "node2"), "unpack what node3 has built")
+    assert found.aside == ()
+    has["stack"]["generations"][GENERATION.id] = {**whole, "lacks": []}
+    assert unpacks(world.survey(node1=NO_ROOT, node2=GOOD, node3=has)) == {"node1": "unpack what node2 builds"}
+
+
 @pytest.mark.parametrize("demand", ["unsigned", "signed"])
 def test_plan_promises_nothing_that_cannot_be_put_into_the_cache(
     demand: str, world: World, monkeypatch: pytest.MonkeyPatch
