@@ -11,7 +11,7 @@ from neuraltalk_provision.fleet.majority import Group, Majority
 from neuraltalk_provision.fleet.observed import NONE, Facts, Observed, component, has_former, package
 from neuraltalk_provision.results.checks import Check
 from neuraltalk_provision.results.host_state import HostState
-from neuraltalk_provision.rules import activation, checks
+from neuraltalk_provision.rules import activation, checks, holder
 from neuraltalk_provision.site.needed_packages import missing_packages
 
 # Facts that are compared only with most hosts: the code of a difference, and the cure.
@@ -63,9 +63,10 @@ def _refused(observed: Observed) -> Iterator[Difference]:
 
 def _worked_on(state: HostState) -> Iterator[Difference]:
     if state.lease is not None:
-        who = state.lease.holder
-        what = _short(f"{state.lease.what} of {who or 'an unknown holder'}")
-        yield Difference(drift_codes.WORKED_ON, found=what, since=state.lease.since, who=who, cure=drift_cures.WAIT)
+        parts = holder.parse(state.lease.holder)
+        who = f"pid {parts['pid']} on {parts['host']}" if parts else state.lease.holder or "an unknown holder"
+        found = _short(f"{state.lease.what} of {who}")
+        yield Difference(drift_codes.WORKED_ON, found=found, since=state.lease.since, cure=drift_cures.WAIT)
     elif state.busy:
         found = f"a build runs: pid {state.busy[0].pid}, log {state.busy[0].log}"
         yield Difference(drift_codes.WORKED_ON, found=_short(found), cure=drift_cures.WAIT)

@@ -188,6 +188,13 @@ def test_host_on_which_a_command_works_is_not_told_to_be_good(changes: dict[str,
     assert (report.drift, report.complete) == (False, False)
 
 
+def test_controller_that_works_on_a_host_is_named_as_people_know_it() -> None:
+    holder = f"ctl pid 4073 since 6620602 boot fedf6828 space 4026531836 machine {'f' * 32}"
+    lease = {"holder": holder, "host": "node1", "what": "provision cache verify", "since": 1_700_000_000}
+    one = only(compare(observed(lease=lease)))
+    assert (one.found, one.who) == ("provision cache verify of pid 4073 on ctl", "")
+
+
 # --- files
 
 
