@@ -55,8 +55,13 @@ ADVICE: Mapping[str, str] = {
     codes.FILE_DENIED: "permission was denied: set ansible_become, or make the file system writable",
     codes.SUDO_TTY: "sudo demands a terminal on this host (requiretty): set ansible_pipelining: false for it, or allow "
     "it in sudoers with `Defaults:USER !requiretty`",
-    codes.SUDO_MISSING: "the host has no sudo: install it, or set ansible_become_method to what the host has (su, "
-    "doas)",
+    codes.SUDO_SILENT: "the login succeeded, but sudo, or what else ansible_become_method names, did not answer in "
+    "time. Either it asks for a password, as su always does: set ansible_become_password; or it is slow, because it "
+    "asks for a name or an LDAP server (`time sudo -n true` there shows it): set ansible_timeout to more seconds",
+    codes.SUDO_MISSING: "the host has no sudo: install it, or set ansible_become_method to what the host has (su, or "
+    "community.general.doas)",
+    codes.BECOME_UNKNOWN: "Ansible on this machine has no such ansible_become_method. It has sudo and su; others come "
+    "with a collection: `ansible-galaxy collection install community.general`, then for example community.general.doas",
     codes.SUDO_NOEXEC: "the login user can start this Python, but not with sudo, which forbids there that programs "
     "start others (noexec). Allow it in sudoers with `Defaults:USER !noexec`; if instead root may not enter the "
     "directory of this Python, set ansible_python_interpreter to another one",

@@ -41,8 +41,10 @@ SSH_NOT_NOW = "ssh.not_now"
 SSH_SILENT = "ssh.silent"
 SUDO_PASSWORD = "sudo.password"
 SUDO_DENIED = "sudo.denied"
+SUDO_SILENT = "sudo.silent"
 SUDO_TTY = "sudo.tty"
 SUDO_MISSING = "sudo.missing"
+BECOME_UNKNOWN = "become.unknown"
 SUDO_NOEXEC = "sudo.noexec"
 SUDO_PYTHON = "sudo.python"
 LOGIN_SHELL = "login.shell"
@@ -74,6 +76,8 @@ _OF_A_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     for pattern, code in (
         (_VAULT, INVENTORY_VAULT),
         (r"missing sudo password|a password is required", SUDO_PASSWORD),
+        (r"waiting for privilege escalation prompt", SUDO_SILENT),
+        (r"Invalid become method specified", BECOME_UNKNOWN),
         (r"must have a tty", SUDO_TTY),
         (r"not in the sudoers|not allowed to execute", SUDO_DENIED),
         (r"\b(?:sudo|doas): (?:(?:command )?not found|no such file)|command not found: (?:sudo|doas)", SUDO_MISSING),
