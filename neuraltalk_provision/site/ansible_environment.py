@@ -44,7 +44,9 @@ def variables(names: Iterable[str] = ()) -> dict[str, str]:
 
     `names` are those of further variables that the inventory reads.
     """
-    kept = {name: os.environ[name] for name in (*_PASSED_ON, *names) if name in os.environ}
+    # Ansible takes an empty name of a file for the current directory, and an empty truth value for no.
+    kept = {name: os.environ[name] for name in _PASSED_ON if os.environ.get(name)}
+    kept |= {name: os.environ[name] for name in names if name in os.environ}
     with contextlib.suppress(RuntimeError):
         kept["HOME"] = str(paths.home())
     path = f"{Path(sys.executable).parent}:{os.environ.get('PATH') or '/usr/bin:/bin'}"
@@ -57,7 +59,7 @@ def variables(names: Iterable[str] = ()) -> dict[str, str]:
 
 def given() -> list[str]:
     """The names of the caller's variables that change what Ansible does."""
-    return [name for name in _PASSED_ON if name.startswith("ANSIBLE_") and name in os.environ]
+    return [name for name in _PASSED_ON if name.startswith("ANSIBLE_") and os.environ.get(name)]
 
 
 def refuse_prompts() -> None:
