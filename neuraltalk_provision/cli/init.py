@@ -37,6 +37,9 @@ def init(
                 shutil.copyfile(path, directory / path.name)
     for file in files:
         output.say(f"{'would write' if plan else 'wrote'} {file}")
-    output.say(f"next: enter your hosts in {directory / 'hosts.yml'}, then run there `provision mirror add FILE...`")
+    output.say(
+        f"next: enter your hosts in {directory / 'hosts.yml'}. Fill the mirror there with `provision mirror pull --for "
+        "PLATFORM`, for example debian-12-x86_64, where there is internet access, or `provision mirror add FILE...`"
+    )
     output.result({"files": [str(file) for file in files], "written": not plan})
     return EXIT_FINE

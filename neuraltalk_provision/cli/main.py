@@ -191,21 +191,32 @@ def _outcome(arguments: list[str], log: CommandLog) -> tuple[int, ProvisionError
         streams.discard_stdout()
         return EXIT_FINE, None
     except (Exception, KeyboardInterrupt) as error:
-        converted = _converted(error, log)
+        converted = _converted(error, log, arguments)
         # The message is empty if a group without a command has already printed its help.
         return converted.exit_code, converted if converted.message else None
 
 
-def _converted(error: BaseException, log: CommandLog) -> ProvisionError:
+def _converted(error: BaseException, log: CommandLog, arguments: Sequence[str]) -> ProvisionError:
     """Any exception as the error that the user sees."""
     match error:
         case ProvisionError():
             return error
         case typer.TyperException():
-            return UsageError(error.format_message(), advice="`provision COMMAND --help` lists the options.")
+            return UsageError(error.format_message(), advice=_where_help_is(arguments))
         case KeyboardInterrupt() | typer.Abort():
             return InterruptError("interrupted", advice="Run the same command again; it continues where it stopped.")
     return _bug(error, log)
+
+
+def _where_help_is(arguments: Sequence[str]) -> str:
+    """Which command prints the help that a user needs who typed these arguments."""
+    first, second = [*(word for word in arguments if not word.startswith("-")), "", ""][:2]
+    if first in COMMANDS:
+        return f"`provision {first} --help` lists the options."
+    if first not in GROUPS:
+        return "`provision --help` lists the commands."
+    known = second in getattr(typer.main.get_command(_group(first)), "commands", ())
+    return f"`provision {first}{f' {second}' * known} --help` lists the {'options' if known else 'commands'}."
 
 
 def _invoke(arguments: list[str]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -40,14 +40,18 @@ Memory = Annotated[
     int | None,
     typer.Option("--gpu-memory", min=0, help="MiB that must be free on the GPU. Default: an estimate."),
 ]
-Arguments = Annotated[
-    list[str] | None,
-    typer.Argument(
+
+
+def _arguments(fields: str, example: str) -> Any:
+    return typer.Argument(
         metavar="[SPEC.yml] [-- OPTIONS]",
-        help="A file with host, id, gpu, gpu_memory, options and stages. After --, options of the program itself, such "
-        "as -max_iters 1000; they take precedence over those in the file. Paths are paths on the host.",
-    ),
-]
+        help=f"A file with {fields}. After --, options of the program itself, such as {example}; they take precedence "
+        "over those in the file. Paths are paths on the host.",
+    )
+
+
+Training = Annotated[list[str] | None, _arguments("host, id, gpu, gpu_memory, options and stages", "-max_iters 1000")]
+Evaluation = Annotated[list[str] | None, _arguments("host, id, gpu, gpu_memory and options", "-num_images 100")]
 Stages = Annotated[
     str,
     typer.Option(
@@ -57,7 +61,7 @@ Stages = Annotated[
 
 
 def train(
-    arguments: Arguments = None,
+    arguments: Training = None,
     host: Host = "",
     run_id: Id = "",
     gpu: Gpu = None,
@@ -94,7 +98,7 @@ def train(
 
 
 def evaluate(
-    arguments: Arguments = None,
+    arguments: Evaluation = None,
     host: Host = "",
     run_id: Id = "",
     gpu: Gpu = None,

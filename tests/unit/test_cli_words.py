@@ -8,6 +8,7 @@ import pytest
 
 from neuraltalk_provision.cli import main, words
 from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.runs.request import spec
 
 
 @pytest.mark.parametrize(
@@ -78,3 +79,31 @@ def test_option_of_a_program_without_the_separator_is_named(given: list[str], op
 )
 def test_own_options_are_not_taken_for_those_of_a_program(given: list[str]) -> None:
     assert words.checked(given) == given
+
+
+@pytest.mark.parametrize(
+    ("given", "advice"),
+    [
+        (["site", "--plann"], "`provision site --help` lists the options."),
+        (["runs", "list", "--bogus"], "`provision runs list --help` lists the options."),
+        (["--bogus"], "`provision --help` lists the commands."),
+        (["sit"], "`provision --help` lists the commands."),
+        (["runs", "lst"], "`provision runs --help` lists the commands."),
+        (["runs", "--json"], "`provision runs --help` lists the commands."),
+    ],
+)
+def test_advice_after_wrong_usage_can_be_typed(
+    capsys: pytest.CaptureFixture[str], given: list[str], advice: str
+) -> None:
+    assert main.boundary(given) == 2
+    said = capsys.readouterr()
+    assert advice in said.err + said.out
+
+
+def test_example_of_an_option_is_one_of_the_program(capsys: pytest.CaptureFixture[str]) -> None:
+    for verb, option in (("train", "-max_iters"), ("eval", "-num_images")):
+        assert main.boundary([verb, "--help"]) == 0
+        assert option in capsys.readouterr().out
+    with pytest.raises(UsageError) as caught:
+        spec.parse("eval.lua", "r", [])
+    assert caught.value.message == "eval.lua needs -model, which is a path on the host"

@@ -185,7 +185,8 @@ def _refuse_contradictions(program: str, arguments: Mapping[str, str], gpu: str,
     needed = {"train.lua": ("input_h5", "input_json"), "eval.lua": ("model",)}[program]
     missing = [f"-{name}" for name in needed if not arguments.get(name)]
     if missing:
-        raise UsageError(f"{program} needs {' and '.join(missing)}, which are paths on the host")
+        these = "which are paths" if len(missing) > 1 else "which is a path"
+        raise UsageError(f"{program} needs {' and '.join(missing)}, {these} on the host")
     if gpu == PROCESSOR and (arguments["gpuid"] != "-1" or arguments["backend"] != "nn"):
         raise UsageError(
             "a run on the CPU has -gpuid -1 and -backend nn",
