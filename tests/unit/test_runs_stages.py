@@ -234,7 +234,9 @@ def test_every_combination_of_the_grid_gets_its_draws() -> None:
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"grid": {"sed": [1]}}, "train.lua has no option -sed"),
+        ({"grid": {"sed": [1]}}, "train.lua has no option -sed; did you mean -seed"),
+        ({"grid": {"seed": [1, 2, 1]}}, "grid: seed has a value twice, so that runs would be the same"),
+        ({"grid": {"seed": [1]}, "draws": 3}, "draws has an effect only with `draw:`"),
         ({"grid": {"seed": [1]}, "draw": {"seed": {"least": 1, "most": 2}}}, "seed is in grid and in draw"),
         ({}, "all runs would be the same"),
         ({"grid": {"seed": []}}, "seed has no value"),
@@ -248,6 +250,18 @@ def test_every_combination_of_the_grid_gets_its_draws() -> None:
 def test_sweep_that_varies_nothing_sensible_is_refused(more: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         sweep.combinations(swept(**more), shares(0.5))
+
+
+def test_sweep_whose_values_another_option_hides_is_refused() -> None:
+    written = swept(grid={"seed": [1, 2], "rnn_size": [64]})
+    combined = sweep.combinations(written, shares(0.5))
+    with pytest.raises(UsageError) as caught:
+        sweep.plan(written, combined, [], "s", ["-seed", "5"], "none", None)
+    assert caught.value.message == ("s-1 and s-2 would be the same, although the sweep gives them other values of seed")
+    assert len(sweep.plan(written, combined, [], "s", ["-rnn_size", "5"], "none", None)) == 2
+    hidden = swept(grid={"seed": [1, 2]}, stages={"base": {"options": {"seed": 3}}})
+    with pytest.raises(UsageError, match="s-1 and s-2 would be the same"):
+        sweep.plan(hidden, sweep.combinations(hidden, shares(0.5)), [], "s", [], "none", None)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.999999, 1.0])

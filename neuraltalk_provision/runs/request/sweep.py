@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -76,13 +77,22 @@ def combinations(written: SweepDocument, chance: Callable[[], float]) -> list[di
     unknown = [name for name in (*written.grid, *written.draw) if name not in known]
     twice = sorted(set(written.grid) & set(written.draw))
     if unknown or twice:
-        what = [f"train.lua has no option -{name}" for name in unknown]
+        near = {name: difflib.get_close_matches(name, known, n=2) for name in unknown}
+        also = {name: f"; did you mean -{' or -'.join(found)}?" if found else "" for name, found in near.items()}
+        what = [f"train.lua has no option -{name}{also[name]}" for name in unknown]
         raise UsageError("\n".join([*what, *(f"{name} is in grid and in draw" for name in twice)]))
     if not written.grid and not written.draw:
         raise UsageError("all runs would be the same: add `grid:` or `draw:` to the sweep's file")
     empty = [name for name, values in written.grid.items() if not values]
     if empty:
         raise UsageError(f"grid: {', '.join(empty)} has no value")
+    doubles = [name for name, values in written.grid.items() if len(set(map(as_argument, values))) < len(values)]
+    if doubles:
+        raise UsageError(f"grid: {', '.join(doubles)} has a value twice, so that runs would be the same")
+    if "draws" in written.model_fields_set and not written.draw:
+        raise UsageError(
+            "draws has an effect only with `draw:`", advice="To repeat runs, give several seeds in `grid:`."
+        )
     count = math.prod(len(values) for values in written.grid.values()) * (written.draws if written.draw else 1)
     if count > MOST:
         raise UsageError(
@@ -112,9 +122,17 @@ def plan(
     """The runs of each combination (several if it has stages), named by the sweep and a number."""
     digits = len(str(len(combined)))
     found = []
+    first: dict[str, tuple[str, Mapping[str, str]]] = {}
     for number, options in enumerate(combined, 1):
         one = f"{sweep_id}-{number:0{digits}d}"
         runs = stages.plan(written.with_options(options), names, one, given, gpu, memory)
+        other, same = first.setdefault(repr([sorted(run.arguments.items()) for run in runs]), (one, options))
+        if same != options:
+            raise UsageError(
+                f"{other} and {one} would be the same, although the sweep gives them other values of "
+                f"{', '.join(name for name in options if options[name] != same[name])}",
+                advice="An option after -- or of a stage takes precedence over the sweep's: leave it out there.",
+            )
         found.append(tuple(replace(run, sweep=sweep_id) for run in runs))
     return tuple(found)
 
