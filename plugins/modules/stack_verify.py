@@ -157,9 +157,8 @@ def check_files(generation, digests, changed):
     changed.update(changed_files.describe(generation, wrong))
     if wrong:
         raise StackError(
-            "%d files have changed since they were sealed: %s. Find out who changed them. To build this "
-            "generation again from the mirror: `provision rollback` if there is an earlier one, rm -r %s, "
-            "`provision site`" % (len(wrong), manifest.in_words(wrong), generation)
+            "%d files have changed since they were sealed: %s. Find out who changed them. `provision drift` gives the "
+            "commands that build this generation again from the mirror" % (len(wrong), manifest.in_words(wrong))
         )
     return "%d files unchanged since they were sealed" % len(digests)
 
