@@ -27,6 +27,13 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Look:
+    """Ask which of these hosts are in use: others come in place of the first wave, whose hosts were set aside."""
+
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Activate:
     """Activate these hosts, which are those of one wave that are not activated yet."""
 
@@ -69,7 +76,7 @@ class Finished:
     """Nothing is left to do."""
 
 
-Action = Stage | Activate | Wait | GiveBack | Paused | Stop | Finished
+Action = Stage | Look | Activate | Wait | GiveBack | Paused | Stop | Finished
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,9 @@ class Standing:
     were lost while they were activated, or the controller was. `tried` are those whose return was tried. `failed` is
     {host: reason} of the hosts that failed in this rollout, `aside` that of the hosts that were set aside, before or
     during it. `waited` has the numbers of the waves whose pause is over. `broken` says why a rollout that is continued
-    was on its way back; empty if it was not. Of `drained`, Slurm has not lifted our drain.
+    was on its way back; empty if it was not. Of `drained`, Slurm has not lifted our drain. `used` are the hosts that
+    were in use when it was looked who could come in place of the first wave; None before, or if hosts in use are waited
+    for.
     """
 
     waves: tuple[Wave, ...]
@@ -99,6 +108,9 @@ class Standing:
     phase: Phase = Phase.FULL
     on_failure: OnFailure = "stop"
     pause_requested: bool = False
+    looks: bool = False
+    """Whether hosts in use are set aside, so that it is looked which ones can come in place of the first wave."""
+    used: frozenset[str] | None = None
     broken: str = ""
 
     @cached_property
@@ -124,7 +136,10 @@ def next_action(standing: Standing) -> Action:
     staging = _in_order(standing, standing.staging - standing.staged)
     if staging:
         return Stage(staging)
-    return Finished() if standing.phase is Phase.STAGE_ONLY else _next_wave(standing)
+    if standing.phase is Phase.STAGE_ONLY:
+        return Finished()
+    others = _others(standing) if standing.looks and standing.used is None and not standing.pause_requested else ()
+    return Look(others) if others else _next_wave(standing)
 
 
 def verdict(standing: Standing) -> str:
@@ -148,8 +163,8 @@ def verdict(standing: Standing) -> str:
             )
         if not canaries and any(_is_left(standing, host) for wave in standing.waves for host in wave.hosts):
             return (
-                f"all hosts of the first wave ({first.name}) were set aside: {named(first.hosts)}. So nothing "
-                "shows that the others would succeed"
+                f"all hosts of the first wave ({first.name}) were set aside: {named(first.hosts)}."
+                f"{' All others are in use.' if standing.used else ''} So nothing shows that the others would succeed"
             )
     lost = standing.lost.keys() | standing.drained
     also = ", or Slurm did not lift our drain" if standing.drained - standing.lost.keys() else ""
@@ -170,10 +185,19 @@ def _canaries(standing: Standing) -> tuple[str, ...]:
     first = _strict_wave(standing)
     if first is None or any(_takes_part(standing, host) for host in first.hosts):
         return first.hosts if first else ()
-    if not first.is_size:
+    tried = standing.activated | standing.failed.keys()
+    return tuple(host for host in _others(standing) if host in tried or not standing.used or host not in standing.used)[
+        : len(first.hosts)
+    ]
+
+
+def _others(standing: Standing) -> tuple[str, ...]:
+    """The hosts that can come in place of the first wave; none if it has one that takes part, or is a group."""
+    first = _strict_wave(standing)
+    if first is None or not first.is_size or any(_takes_part(standing, host) for host in first.hosts):
         return ()
     others = [host for wave in standing.waves if wave is not first for host in wave.hosts]
-    return tuple(host for host in others if _takes_part(standing, host))[: len(first.hosts)]
+    return tuple(host for host in others if _takes_part(standing, host))
 
 
 def _is_left(standing: Standing, host: str) -> bool:

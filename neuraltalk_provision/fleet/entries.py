@@ -276,4 +276,5 @@ def standing(
         aside={one.host: one.reason for one in found.aside},
         phase=phase,
         on_failure=settings.on_failure,
+        looks=settings.busy == "skip",
     )

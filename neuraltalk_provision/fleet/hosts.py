@@ -87,6 +87,13 @@ class Playbooks:
             self._output.diffs(once.diffs)
         return once.failures
 
+    def used(self, hosts: Sequence[str]) -> frozenset[str]:
+        """Those of these hosts that are in use. One that shares a stack root is, if the one that works for it is."""
+        builders = {host: share.builder if (share := self._plans[host].share) else host for host in hosts}
+        asked = [host for host in dict.fromkeys(builders.values()) if self._plans[host].disturbs]
+        used = self._activation.used(asked)
+        return frozenset(host for host, builder in builders.items() if builder in used)
+
     def activate(self, hosts: Sequence[str]) -> Done:
         """Make the new generation current on these hosts when nothing uses them, tested before and after."""
         plans = [self._plans[host] for host in hosts]

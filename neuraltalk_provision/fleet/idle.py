@@ -84,6 +84,10 @@ class Activation:
         seen = use.ask(self._settings, [*hosts, *(name for names in machines.values() for name in names)])
         return {host: replace(seen[host], machines=tuple(seen[name] for name in machines[host])) for host in hosts}
 
+    def used(self, hosts: Sequence[str]) -> frozenset[str]:
+        """Those of these hosts that are in use now."""
+        return frozenset(host for host, seen in self._ask(hosts).items() if seen.uses())
+
     def lift_leftovers(self, hosts: Sequence[str], *, broken: Sequence[str] = ()) -> None:
         """Lift drains of ours that an earlier command left on these hosts. Those of `broken` stay, and are named."""
         seen = use.ask(self._settings, [*hosts, *broken])

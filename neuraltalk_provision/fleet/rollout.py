@@ -7,7 +7,18 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from neuraltalk_provision.fleet import decide
-from neuraltalk_provision.fleet.decide import Action, Activate, Finished, GiveBack, Paused, Stage, Standing, Stop, Wait
+from neuraltalk_provision.fleet.decide import (
+    Action,
+    Activate,
+    Finished,
+    GiveBack,
+    Look,
+    Paused,
+    Stage,
+    Standing,
+    Stop,
+    Wait,
+)
 from neuraltalk_provision.fleet.records import Ended, Ending, Outcome, Step
 from neuraltalk_provision.site import codes
 
@@ -46,6 +57,9 @@ class Hosts(Protocol):
 
     def stage(self, hosts: Sequence[str]) -> Done:
         """Build the new generation."""
+
+    def used(self, hosts: Sequence[str]) -> frozenset[str]:
+        """Those of these hosts that are in use."""
 
     def activate(self, hosts: Sequence[str]) -> Done:
         """Make the new generation current, tested before and after."""
@@ -90,6 +104,8 @@ def run(
             case Stage(names):
                 done = recorded(Step.STAGE, names, hosts.stage, records)
                 standing = replace(_lost(standing, done), staged=standing.staged | _good(names, done))
+            case Look(names):
+                standing = replace(standing, used=hosts.used(names))
             case Activate(_, names):
                 done = recorded(Step.ACTIVATE, names, hosts.activate, records, standing.unsure)
                 unsure = {host for host, loss in done.failed.items() if loss.silent}

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from neuraltalk_provision.errors import InterruptError, ProvisionError
 from neuraltalk_provision.fleet import host_lists, rollout
-from neuraltalk_provision.fleet.decide import Action, Activate, GiveBack, Paused, Standing, Stop, Wait
+from neuraltalk_provision.fleet.decide import Action, Activate, GiveBack, Look, Paused, Standing, Stop, Wait
 from neuraltalk_provision.fleet.hosts import Former, Playbooks
 from neuraltalk_provision.fleet.idle import Activation
 from neuraltalk_provision.fleet.journal import Journal
@@ -199,6 +199,8 @@ def _shower(standing: Standing, output: Output) -> rollout.Shower:
             case Activate(wave, hosts) if total > 1:
                 count = f"{len(hosts)} host{'s' if len(hosts) != 1 else ''}"
                 output.say(f"wave {wave.number} of {total} ({wave.name}): activating {count}")
+            case Look(hosts):
+                output.say(f"all hosts of the first wave were set aside: asking which of {len(hosts)} others are idle")
             case Wait(wave, seconds):
                 output.say(f"waiting {seconds} s after wave {wave.number}; `provision rollout pause` ends the wait")
             case GiveBack(hosts, why):

@@ -12,7 +12,7 @@ import pytest
 from neuraltalk_provision import wave_rules
 from neuraltalk_provision.fleet import decide, waves
 from neuraltalk_provision.fleet.budget import Budget
-from neuraltalk_provision.fleet.decide import Activate, Finished, GiveBack, Paused, Stage, Standing, Stop, Wait
+from neuraltalk_provision.fleet.decide import Activate, Finished, GiveBack, Look, Paused, Stage, Standing, Stop, Wait
 from neuraltalk_provision.fleet.records import Phase
 
 HOSTS = [f"node{number}" for number in range(1, 11)]
@@ -69,6 +69,21 @@ def test_hosts_that_were_set_aside_are_replaced_as_the_first_wave() -> None:
     assert decide.next_action(found) == Activate(found.waves[1], ("node3",))
     found = replace(found, activated=frozenset({"node3"}))
     assert decide.next_action(found) == Activate(found.waves[1], tuple(HOSTS[3:]))
+
+
+def test_hosts_that_are_in_use_are_passed_over_when_the_first_wave_is_replaced() -> None:
+    found = standing(["1", "100%"], staged=HOSTS, aside={"node1": "in use"}, looks=True)
+    assert decide.next_action(found) == Look(tuple(HOSTS[1:]))
+    found = replace(found, used=frozenset({"node2", "node3"}))
+    assert decide.next_action(found) == Activate(found.waves[1], ("node4",))
+    found = replace(found, activated=frozenset({"node4"}))
+    rest = [host for host in HOSTS[1:] if host != "node4"]
+    assert decide.next_action(found) == Activate(found.waves[1], tuple(rest))
+    found = replace(found, activated=frozenset(), used=frozenset(HOSTS[1:]))
+    assert decide.next_action(found) == Stop(
+        "all hosts of the first wave (1) were set aside: node1. All others are in use. So nothing shows that the "
+        "others would succeed"
+    )
 
 
 def test_host_in_place_of_the_first_wave_must_succeed_too() -> None:

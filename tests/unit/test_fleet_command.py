@@ -622,3 +622,25 @@ def test_activation_is_told_which_generation_was_seen(fleet: Fleet, settings: Se
     assert fleet.variables["activate.yml"]["provision_expected"] == {
         host: [planned("staged").current] for host in ("node4", "node5", "node6")
     }
+
+
+@pytest.mark.parametrize("busy", [30, 40])
+def test_fleet_in_use_is_asked_once_for_a_host_that_comes_in_place_of_the_first_wave(
+    fleet: Fleet, settings: Settings, busy: int
+) -> None:
+    """In a full cluster, 500 of 1,000 hosts were drained, asked and resumed one after the other."""
+    asked: list[str] = []
+    fleet.before = asked.append
+    hosts = [f"node{number:02}" for number in range(40)]
+    fleet.uses = {host: {"runs": [RUN]} for host in hosts[:busy]}
+    chosen = settings.model_copy(
+        update={"waves": Settings(waves=[1, "100%"]).waves, "max_failures": Settings(max_failures="90%").max_failures}
+    )
+    outcome = carried_out(found("staged", hosts), chosen)
+    assert asked.count("use.yml") <= 4
+    assert outcome.site.activated == tuple(hosts[busy:])
+    if busy == 40:
+        assert "all hosts of the first wave (1) were set aside: node00. All others are in use" in outcome.why
+    else:
+        assert fleet.activated[0] == ("node30",)
+        assert [one.host for one in outcome.aside] == hosts[:busy]
