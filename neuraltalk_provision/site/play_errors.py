@@ -12,8 +12,8 @@ from neuraltalk_provision.site import codes
 from neuraltalk_provision.site.events import PlayResults
 
 # A range as in inventories. In a pattern, Ansible reads it as the position of hosts in a group.
-_RANGE = re.compile(r"(?P<before>[^,\s]*)\[(?P<first>\d+):(?P<last>\d+)\](?P<after>[^,\s]*)")
-_UNMATCHED = re.compile(r"Could not match supplied host pattern, ignoring: ([^\n]{1,300})")
+_RANGE = re.compile(r"(?P<before>[^,\s]*)\[(?P<first>\d+)[:-](?P<last>\d+)\](?P<after>[^,\s]*)")
+_UNMATCHED = re.compile(r"Could not match supplied host pattern,\s+ignoring:\s+([^\n]{1,300})")
 _MOST_NAMES = 5
 _MOST_FILES = 20
 
@@ -100,15 +100,14 @@ def unfinished(
 
 
 def _unmatched(text: str, limit: Sequence[str]) -> tuple[str, str]:
-    """(the names that match nothing, advice about comments); of a file with a limit, the names in it."""
-    files = [one for one in limit if one.startswith("@")]
-    found = list(dict.fromkeys(_UNMATCHED.findall(text)))
-    if not files or not found:
-        return named(limit), ""
-    shown = ", ".join(name.replace("\ufeff", "\\ufeff") for name in found[:_MOST_NAMES])
-    more = ", ..." if len(found) > _MOST_NAMES else ""
-    comment = " Lines of a file that begin with # count as names too."
-    return f"{shown}{more} (--limit {', '.join(files)})", comment if any("#" in name for name in found) else ""
+    """(the names that match nothing, advice about comments in a file of names)."""
+    given = ",".join(limit).split(",")
+    found = [name.strip().replace("\ufeff", "\\ufeff") for name in dict.fromkeys(_UNMATCHED.findall(text))]
+    # Ansible leaves out the range in brackets.
+    names = [next((one for one in given if one.startswith(f"{name}[")), name) for name in found]
+    of_limit = f", which --limit {named(limit)} names" if names and names != list(limit) else ""
+    comment = " Lines of a file that begin with # count as names too." if any("#" in name for name in names) else ""
+    return f"{named(names or limit)}{of_limit}", comment
 
 
 def _about_ranges(limit: Sequence[str]) -> str:
@@ -121,6 +120,7 @@ def _about_ranges(limit: Sequence[str]) -> str:
     names = ",".join(f"{found['before']}{number}{found['after']}" for number in numbers)
     more = ",..." if last - first >= _MOST_NAMES else ""
     return (
-        f" In --limit, Ansible reads [{found['first']}:{found['last']}] as the positions of hosts in a group; only in "
-        f"an inventory it is a range of names. Write --limit {names}{more}, or a regular expression after ~."
+        f" In --limit, Ansible reads [{found['first']}:{found['last']}] as the positions of hosts in a group, and a "
+        "range with a hyphen as one character; only in an inventory there are ranges of names. Write "
+        f"--limit {names}{more}, or a regular expression after ~."
     )

@@ -145,3 +145,13 @@ def test_a_thousand_files_are_read_and_a_loop_of_links_is_not_followed(inventory
     (folder / "n999" / "main.yml").write_text("a: b: c\n", encoding="utf-8")
     found = variable_files.unreadable(inventory)
     assert [one.partition(": ")[0] for one in found] == [str(folder / "n999" / "main.yml")]
+
+
+def test_names_of_a_list_that_the_inventory_does_not_have_are_named(inventory: Path, tmp_path: Path) -> None:
+    """A list of 1,000 hosts of which two were removed: only the name of the list was in the message."""
+    names = tmp_path / "names"
+    names.write_text("node1\ngone1\ngone2\n", encoding="utf-8")
+    error = refusal(inventory, f"@{names}")
+    assert error.message == (
+        f"the inventory {inventory} has no host or group called gone1, gone2, which --limit @{names} names"
+    )

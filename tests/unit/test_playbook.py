@@ -253,7 +253,7 @@ def test_missing_inventory_is_refused_before_ansible_is_asked(tmp_path: Path) ->
 
 
 def test_pattern_that_matches_nobody_is_refused(inventory: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="has no host or group called here, nod1"):
+    with pytest.raises(UsageError, match="has no host or group called nod1, which --limit here, nod1 names"):
         playbook.run(question(inventory, tmp_path / "stack", limit=["here", "nod1"]))
 
 
