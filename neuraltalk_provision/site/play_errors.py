@@ -120,7 +120,7 @@ def _about_ranges(limit: Sequence[str]) -> str:
     names = ",".join(f"{found['before']}{number}{found['after']}" for number in numbers)
     more = ",..." if last - first >= _MOST_NAMES else ""
     return (
-        f" In --limit, Ansible reads [{found['first']}:{found['last']}] as the positions of hosts in a group, and a "
-        "range with a hyphen as one character; only in an inventory there are ranges of names. Write "
+        f" In --limit, Ansible reads [{found['first']}:{found['last']}] as the positions of hosts in a group, and "
+        "a range with a hyphen as one character; only in an inventory there are ranges of names. Write "
         f"--limit {names}{more}, or a regular expression after ~."
     )
