@@ -18,7 +18,7 @@ HOST, ADDRESS = "HOST", "ADDRESS"
 """What stands for the name of the host, and for its address in the words of ssh, in what is said of several."""
 _BEGIN = re.compile(rf"(\w* *){HOST}\b")
 _OF_SSH = re.compile(
-    r"(?<=\bconnect to host )\S+|(?<=\bresolve hostname )\S+?(?=: )|(?<=\bby )\S+(?= port \d)"
+    r"(?<=\bconnect to host )\S+(?: port \d+)?|(?<=\bresolve hostname )\S+?(?=: )|(?<=\bby )\S+ port \d+"
     r"|(?<=\bonnection to )\S+(?= (?:port \d|closed|timed))|\S+@\S+(?=: Permission denied)"
 )
 

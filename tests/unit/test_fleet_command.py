@@ -584,7 +584,7 @@ def test_many_hosts_with_one_reason_are_one_line_and_a_list(fleet: Fleet, settin
         carried_out(found(aside=many_aside(500)), settings)
     assert caught.value.message.splitlines() == [
         "off[000-499] (500 hosts): switched off",
-        "  Failed to connect to the host via ssh: ssh: connect to host ADDRESS port 22: No route to host",
+        "  Failed to connect to the host via ssh: ssh: connect to host ADDRESS: No route to host",
         "500 of 506 hosts failed or were set aside, and max_failures: 50% allows 253: nothing was begun",
     ]
     (file,) = caught.value.document["lists"].values()

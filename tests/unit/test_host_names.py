@@ -74,11 +74,11 @@ def test_few_hosts_have_a_line_each() -> None:
 
 
 def test_name_and_address_in_the_words_of_ssh_do_not_keep_hosts_apart() -> None:
-    why = "{0}: switch it on\n  Failed to connect via ssh: ssh: connect to host 10.1.2.{1} port 22: No route"
+    why = "{0}: switch it on\n  Failed to connect via ssh: ssh: connect to host 10.1.2.{1} port 22{1}: No route"
     (line,) = lines((f"n{number}", why.format(f"n{number}", number)) for number in range(30))
     assert line.splitlines() == [
         "n[0-29] (30 hosts): switch it on",
-        "  Failed to connect via ssh: ssh: connect to host ADDRESS port 22: No route",
+        "  Failed to connect via ssh: ssh: connect to host ADDRESS: No route",
     ]
     denied = "{0}: root@{0}: Permission denied (publickey)."
     (line,) = lines((f"n{number}", denied.format(f"n{number}")) for number in range(30))
