@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from neuraltalk_provision.errors import UsageError, naming
+from neuraltalk_provision.fleet import place
 from neuraltalk_provision.mirror.part_writer import write_small
 from neuraltalk_provision.output import Output
 
@@ -27,7 +28,8 @@ def write(
     try:
         with naming(directory, "written"):
             if any(lists.values()):
-                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                place.prepare(directory)  # the directory of the journal, beside which they are
+                directory.mkdir(mode=0o700, exist_ok=True)
             for name in names:
                 file = directory / f"{name}.txt"
                 hosts = sorted(lists.get(name, ()))

@@ -591,6 +591,9 @@ def test_many_hosts_with_one_reason_are_one_line_and_a_list(fleet: Fleet, settin
     assert file in caught.value.advice and len(Path(file).read_text().split()) == 500
     assert len(caught.value.document["set_aside"]) == 500
     assert fleet.ran == [] and not settings.journal.exists()
+    # As the journal makes it: sites are kept in git, and other users need not read the names of hosts.
+    assert (settings.journal.parent / ".gitignore").read_text() == "*\n"
+    assert settings.journal.parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_plan_writes_a_list_of_its_own(settings: Settings) -> None:
