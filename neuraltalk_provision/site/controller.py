@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import socket
@@ -15,7 +16,7 @@ from neuraltalk_provision.rules import holder
 def name() -> str:
     """`<host> pid <pid> since <start> boot <id> space <namespace> machine <id>`: unique for every process."""
     return str(
-        holder.name_of(socket.gethostname(), os.getpid(), _started(os.getpid()), _boot(), _namespace(), _machine())
+        holder.name_of(socket.gethostname(), os.getpid(), _own_start(os.getpid()), _boot(), _namespace(), _machine())
     )
 
 
@@ -86,6 +87,7 @@ def _machine() -> str:
     return str(holder.machine_of(_line(holder.MACHINE), _cards()))
 
 
+@functools.cache
 def _cards() -> list[str]:
     """The hardware addresses of the network cards; a container has none."""
     files = Path(holder.NETWORK).glob("*/device")
@@ -99,11 +101,19 @@ def _namespace() -> str:
         return ""
 
 
+@functools.cache
 def _line(path: str) -> str:
+    """The text of a file that does not change while this command runs."""
     try:
         return "".join(Path(path).read_text(encoding="utf-8", errors="replace").split())
     except OSError:
         return ""
+
+
+@functools.cache
+def _own_start(pid: int) -> int:
+    """The start of this process, which has that pid."""
+    return _started(pid)
 
 
 def _started(pid: int) -> int:

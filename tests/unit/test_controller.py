@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -174,3 +175,18 @@ def test_own_lease_and_none_hinder_nobody() -> None:
     assert controller.refusal(None) == ""
     assert controller.refusal(lease(controller.name())) == ""
     assert controller.replaceable(lease(controller.name()), take_over=True) == ""
+
+
+def test_machine_is_read_once_and_not_for_each_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every host tells who built there last: for 1,000 hosts, 10,000 files were opened and 60,000 looked at."""
+    other = "ctl2 pid 88 since 3 boot c space 5 machine fedcba9876543210fedcba9876543210"
+    read: list[Path] = []
+    text, glob = Path.read_text, Path.glob
+    monkeypatch.setattr(Path, "read_text", lambda path, **more: (read.append(path), text(path, **more))[1])
+    monkeypatch.setattr(Path, "glob", lambda path, pattern: (read.append(path), glob(path, pattern))[1])
+    controller.is_dead(other)
+    read.clear()
+    for _host in range(50):
+        assert not controller.is_dead(other)
+        assert controller.replaceable(lease(other)) == ""
+    assert read == []
