@@ -70,7 +70,7 @@ def work(
     if verb != "status":
         leases.refuse(states, take_over)
         states = _each_machine_once(states, settings.stack_root, output)
-    trees = {host: _tree(host, state, cuda) for host, state in states.items()}
+    trees = _trees(states, cuda)
     archive, version = _archive(settings, output) if verb == "swap" else ({}, "")
     if archive:
         _refuse_other_release(archive["file"], trees)
@@ -129,6 +129,21 @@ def _each_machine_once(states: Mapping[str, HostState], root: str, output: Outpu
     for line in lines((host, f"{host} {share.words(root)}") for host, share in shares.items()):
         output.say(line)
     return {host: state for host, state in states.items() if host not in shares}
+
+
+def _trees(states: Mapping[str, HostState], requested: str) -> dict[str, Toolkit]:
+    """{host: its CUDA directory}. UsageError with all hosts for which there is not one."""
+    found, problems = {}, []
+    advices: dict[str, None] = {}
+    for host, state in states.items():
+        try:
+            found[host] = _tree(host, state, requested)
+        except UsageError as error:
+            problems.append((host, error.message))
+            advices[error.advice] = None
+    if problems:
+        raise UsageError("\n".join(lines(problems)), advice=" ".join(advices))
+    return found
 
 
 def _tree(host: str, state: HostState, requested: str) -> Toolkit:

@@ -116,6 +116,19 @@ def test_directory_is_taken_by_the_name_that_was_given(monkeypatch: pytest.Monke
     assert requests[0].variables["provision_cudnn"]["trees"] == {"node1": "/usr/local/cuda"}
 
 
+def test_all_hosts_without_a_cuda_directory_are_named_at_once(monkeypatch: pytest.MonkeyPatch, site: Settings) -> None:
+    bare = {f"bare{number}": [] for number in range(30)}
+    hosts(monkeypatch, node1=[tree("7.5")], node2=[tree("7.5"), tree("8.0")], **bare)
+    requests = telling(monkeypatch, PlayResults())
+    with pytest.raises(UsageError) as caught:
+        cudnn.work("status", site, QUIET)
+    first, second = caught.value.message.splitlines()
+    assert first.startswith("node2 has several CUDA directories") and second.startswith(
+        "bare[0-29] (30 hosts): no CUDA"
+    )
+    assert caught.value.advice.count("--cuda DIRECTORY") == 2 and requests == []
+
+
 @pytest.mark.parametrize(
     ("trees", "words"),
     [
