@@ -44,6 +44,7 @@ SHOWN = 15
 
 @app.command("list")
 def list_(
+    active: Annotated[bool, typer.Option("--active", help="List only runs that have not ended.")] = False,
     quiet: Quiet = health.QUIET,
     limit: options.Limit = None,
     inventory: options.Inventory = None,
@@ -58,10 +59,10 @@ def list_(
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     site = hosts.query(chosen, limit or (), quiet, some=True)
-    found = site.runs
+    found = [run for run in site.runs if not active or run.health.state in health.ALIVE]
     columns = ("run", "host", "program", "state", "iteration", "loss", "CIDEr", "card", "started")
     output.table("runs", columns, [_row(run) for run in found])
-    resumed = {(run.host, run.parent.id) for run in found if run.parent}
+    resumed = {(run.host, run.parent.id) for run in site.runs if run.parent}
     unwell = [run for run in found if not run.health.well and (run.host, run.id) not in resumed]
     for run in unwell:
         output.say(f"{run.id} on {run.host} is {run.health.state}: {run.health.evidence}")

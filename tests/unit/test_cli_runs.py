@@ -446,3 +446,13 @@ def test_run_that_is_watched_is_asked_of_its_own_host_alone(
     monkeypatch.setattr("neuraltalk_provision.cli.watch.time.sleep", lambda _seconds: None)
     assert provision(capsys, "runs", "watch", "base")[0] == 0
     assert asked.count(()) == 1 and set(asked[1:]) == {("one",)}
+
+
+def test_runs_that_have_not_ended_are_found_among_thousands(capsys: Capture, hosts: Hosts) -> None:
+    old = [told(f"old{number}") for number in range(300)]
+    hosts(*old, told("now", running=True, exit_code=None), told("ended", exit_code=0))
+    code, out, _ = provision(capsys, "runs", "list", "--active")
+    assert code == 0 and "now" in out and "old" not in out and "ended" not in out
+    code, out, _ = provision(capsys, "runs", "list", "--active", "--json")
+    assert [run["id"] for run in json.loads(out)["runs"]] == ["now"]
+    assert provision(capsys, "runs", "list")[1].count("old") == 600  # a row and a line why it is not well
