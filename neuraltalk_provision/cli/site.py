@@ -97,7 +97,7 @@ def site(
         if plan:
             if remark := command.given_up(found, chosen):
                 output.remark("remark", remark)
-            command.refuse(found, chosen, output, planned=True)
+            command.refuse(found, chosen, output)
             waves = command.waves_of(found, chosen)
             site_lines.show_waves(waves, output)
             output.result(

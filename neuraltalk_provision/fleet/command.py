@@ -33,17 +33,15 @@ def predict(found: Survey, settings: Settings, output: Output, *, diff: bool = F
     return FleetOutcome(converge.converge(found.well, settings, output, check=True, diff=diff), found.aside)
 
 
-def refuse(
-    found: Survey, settings: Settings, output: Output, budget: Budget | None = None, *, planned: bool = False
-) -> None:
+def refuse(found: Survey, settings: Settings, output: Output, budget: Budget | None = None) -> None:
     """Like survey.refuse. If too many hosts are set aside to name them all, a list of them is written for --limit."""
     try:
         survey.refuse(found, budget)
     except ProvisionError as error:
-        name = host_lists.PLANNED if planned else "set-aside"
-        hosts = [one.host for one in found.aside] if len(found.aside) > MOST_NAMED else []
-        names = (name,) if planned else host_lists.NAMES
-        lists = host_lists.write(settings.journal.parent / "hosts", {name: hosts}, output, names) if hosts else {}
+        name, lists = host_lists.WOULD_BE_ASIDE, {}
+        if len(found.aside) > MOST_NAMED:
+            hosts = [one.host for one in found.aside]
+            lists = host_lists.write(settings.journal.parent / "hosts", {name: hosts}, output, [name])
         for file in lists.values():
             error.advice = f"{error.advice} A list of the hosts that were set aside, for --limit @FILE: {file}"
         error.document = {**error.document, "lists": lists}

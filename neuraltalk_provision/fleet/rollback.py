@@ -113,7 +113,8 @@ def _find(settings: Settings, asked: Request, earlier: Rollout | None, output: O
     found, unable = moves(states, shares, asked.target, earlier)
     if unable:
         others = [move.host for move in found]
-        lists = {} if plan else host_lists.write(settings.journal.parent / "hosts", {"untouched": others}, output)
+        name, place = host_lists.CAN_RETURN, settings.journal.parent / "hosts"
+        lists = {} if plan else host_lists.write(place, {name: others}, output, [name])
         raise no_generation(unable, others, asked.target, lists)
     return _Found(states, shares, tuple(aside), found, earlier)
 

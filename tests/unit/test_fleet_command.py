@@ -596,14 +596,17 @@ def test_many_hosts_with_one_reason_are_one_line_and_a_list(fleet: Fleet, settin
     assert settings.journal.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_plan_writes_a_list_of_its_own(settings: Settings) -> None:
-    done = settings.journal.parent / "hosts" / "done.txt"
-    done.parent.mkdir(parents=True)
-    done.write_text("node1\n")
+def test_command_that_begins_nothing_keeps_the_lists_to_which_it_may_be_limited(settings: Settings) -> None:
+    """`site --limit @untouched.txt` that is refused must not remove that file, or change it."""
+    earlier = [settings.journal.parent / "hosts" / f"{name}.txt" for name in ("done", "untouched", "set-aside")]
+    earlier[0].parent.mkdir(parents=True)
+    for file in earlier:
+        file.write_text("node1\n")
     with pytest.raises(HostError, match=r"off\[000-029\] \(30 hosts\): switched off") as caught:
-        command.refuse(found(aside=many_aside(30)), settings, Output(as_json=True), planned=True)
-    assert caught.value.document["lists"] == {"planned-set-aside": str(done.with_name("planned-set-aside.txt"))}
-    assert done.exists()
+        command.refuse(found(aside=many_aside(30)), settings, Output(as_json=True))
+    file = earlier[0].with_name("would-be-set-aside.txt")
+    assert caught.value.document["lists"] == {"would-be-set-aside": str(file)}
+    assert [one.read_text() for one in earlier] == ["node1\n"] * 3
 
 
 def test_rollout_with_many_hosts_aside_and_failed_is_told_in_few_lines(fleet: Fleet, settings: Settings) -> None:
