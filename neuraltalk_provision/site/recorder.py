@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from neuraltalk_provision import command_log, redaction
+from neuraltalk_provision.host_names import named
 from neuraltalk_provision.site import transcript
 from neuraltalk_provision.site.events import Event
 
@@ -26,12 +27,12 @@ class Recorder:
     def begin(self, playbook: str, limit: Sequence[str], *, check: bool) -> None:
         """Record the start of a playbook and its hosts."""
         mode = ", in check mode" if check else ""
-        self._note(f"== {time.strftime('%H:%M:%S')} {playbook} on {', '.join(limit) or 'all hosts'}{mode}\n")
+        self._note(f"== {time.strftime('%H:%M:%S')} {playbook} on {named(limit) or 'all hosts'}{mode}\n")
 
     def trying_again(self, hosts: Sequence[str], pause: float, forks: int) -> None:
         """Record that hosts whose connection was closed before the login are tried again."""
         self._note(
-            f"== the SSH server closed the connection before the login on {', '.join(hosts)}: trying again in "
+            f"== the SSH server closed the connection before the login on {named(hosts)}: trying again in "
             f"{pause:.0f} s, at most {forks} at once\n"
         )
 

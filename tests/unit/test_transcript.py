@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from neuraltalk_provision import command_log
 from neuraltalk_provision.site import transcript
+from neuraltalk_provision.site.recorder import Recorder
 
 RECORDED = {
     file.stem: json.loads(file.read_text(encoding="utf-8"))
@@ -76,3 +78,15 @@ def test_values_of_a_result_have_a_bound() -> None:
 )
 def test_event_that_tells_nothing_is_no_line(event: dict[str, Any]) -> None:
     assert transcript.of_event(event, transcript.RESULTS) == ""
+
+
+def test_hosts_of_a_playbook_are_told_in_few_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1,000 hosts in use are asked each minute: their names alone filled the log, which keeps the last bytes."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with command_log.begin(["site"]) as log:
+        Recorder({}).begin("use.yml", [f"node{number:04}" for number in range(1000)], check=False)
+        Recorder({}).trying_again([f"node{number:04}" for number in range(500)], 2.0, 8)
+    assert log.path is not None
+    lines = log.path.read_text(encoding="utf-8").splitlines()
+    assert lines[2].endswith("use.yml on node[0000-0999]")
+    assert "before the login on node[0000-0499]: trying again" in lines[3]
