@@ -233,13 +233,8 @@ def work(module):
     if options["state"] == "open":
         ended = [] if dry else stack.open(options["controller"], options["take_over"])
         created = bool(target) and skeleton.create(stack.root, target, options["files"], dry)
-        return {
-            "changed": bool(ended or created),
-            "current": stack.current(),
-            "previous": "",
-            "removed": [],
-            "ended": ended,
-        }
+        changed, now = bool(ended or created), stack.current()
+        return {"changed": changed, "current": now, "previous": "", "removed": [], "ended": ended}
     if options["state"] == "sealed":
         changed = not stack.is_sealed(target)
         if changed and not dry:

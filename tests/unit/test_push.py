@@ -412,7 +412,7 @@ def test_rate_of_the_settings_is_the_default(
     with (site / "provision.yml").open("a") as settings:
         settings.write("push_rate: 50M\n")
     hosts.places = {"a": place()}
-    push(capsys, "--limit-rate", option)
+    push(capsys, *(["--limit-rate", option] if option else []))
     assert [one.variables["provision_push"]["limit"] for one in hosts.asked] == [limit, limit]
 
 

@@ -19,6 +19,7 @@ from neuraltalk_provision.results.one_run import BrokenModel, FilesOfRun, Opened
 from neuraltalk_provision.results.run import QueuedRun, RunDetail, RunRow, RunsResult, Sample, UnreadableRun
 from neuraltalk_provision.results.run_log import LogResult
 from neuraltalk_provision.runs import hosts
+from neuraltalk_provision.runs.request.spec import RunSpec
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import playbook
 from neuraltalk_provision.site.events import PlayResults
@@ -165,7 +166,7 @@ def test_rules_that_are_not_to_be_asked_are_names(given: Any, names: tuple[str, 
     ("call", "run", "field"),
     [
         (
-            lambda: hosts.start([], "node1", Settings()),
+            lambda: hosts.start([RunSpec("x", "eval", {}, ())], "node1", Settings()),
             {**row(), "pid": "7", "effective": {}, "set_aside": [], "images": 0, "remarks": []},
             "run.pid",
         ),

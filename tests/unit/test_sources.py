@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from neuraltalk_provision.fleet.site_lines import show_found
 from neuraltalk_provision.fleet import survey
+from neuraltalk_provision.fleet.site_lines import show_found
 from neuraltalk_provision.mirror import cache, cache_needs, signing
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.output import Output
