@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -290,14 +289,14 @@ def test_rollback_that_did_not_finish_takes_no_host_forward_again(
     assert {move.after for move in rollback.rollback(site, Request(), QUIET, plan=False)} == {"b"}
 
 
+def interrupted(_request: playbook.Request) -> playbook.Outcome:
+    raise KeyboardInterrupt
+
+
 def test_killed_rollback_is_continued(site: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody recorded how it ended on any host: those that went back are recognised by what is current."""
     states(monkeypatch, **THREE)
-
-    def killed(_request: playbook.Request) -> playbook.Outcome:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(playbook, "run", killed)
+    monkeypatch.setattr(playbook, "run", interrupted)
     with pytest.raises(InterruptError) as caught:
         rollback.rollback(site, Request(), QUIET, plan=False)
     assert "`provision rollback` continues it" in caught.value.advice
@@ -340,7 +339,7 @@ def test_host_that_went_back_unrecorded_and_is_off_now_does_not_go_forward_later
 ) -> None:
     states(monkeypatch, **THREE)
     with monkeypatch.context() as patched:
-        patched.setattr(playbook, "run", lambda _request: signal.raise_signal(signal.SIGINT))
+        patched.setattr(playbook, "run", interrupted)
         with pytest.raises(InterruptError):
             rollback.rollback(site, Request(), QUIET, plan=False)
     telling(monkeypatch, PlayResults(results=BACK))
