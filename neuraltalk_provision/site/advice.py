@@ -45,7 +45,8 @@ ADVICE: Mapping[str, str] = {
     codes.SSH_SILENT: "something accepts the connection but does not answer: the host hangs or is overloaded, or "
     "another service has this port: look at the host's console, and check ansible_host and ansible_port",
     codes.HOST_HANGS: "the task did not end in the time that it may take. Usually a disk or a network file system "
-    "(NFS) of the host does not answer: look there for processes in state D (ps -eo stat,pid,args), and at dmesg",
+    "(NFS) of the host does not answer: look there for processes in state D (ps -eo stat,pid,args), and at dmesg. A "
+    "login script that reads its standard input (`read` or `cat` in ~/.bashrc) hangs too",
     codes.UNREACHABLE: "the host cannot be reached by SSH: check ansible_host, the network and sshd",
     codes.LIMIT_REACHED: "a limit of open files or processes was reached. If the message is Ansible's own (Task "
     "failed), it is a limit of this machine: raise it (`ulimit -n`, `ulimit -u`), or lower forks in provision.yml",
@@ -70,6 +71,9 @@ ADVICE: Mapping[str, str] = {
     "remove it from env_keep, or from the file of env_file, in sudoers",
     codes.LOGIN_SHELL: "the login shell of this user runs no commands: choose another ansible_user, or give this one a "
     "shell (usermod -s /bin/sh USER); ForceCommand in sshd_config and command= in authorized_keys do the same",
+    codes.LOGIN_INPUT: "every Python of this host starts, but what Ansible sends does not reach it: probably a login "
+    "script reads its standard input (`read` or `cat` in ~/.bashrc). Let it do so only in a terminal (`case $- in "
+    "*i*)`), or set ansible_pipelining: false for this host",
     codes.LOGIN_EXPIRED: "the account or its password has expired: log in once by hand and change it, or use another "
     "ansible_user",
     codes.TEMPORARY: "the user who logs in cannot create Ansible's temporary directory: create /var/tmp with "

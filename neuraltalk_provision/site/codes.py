@@ -48,6 +48,7 @@ BECOME_UNKNOWN = "become.unknown"
 SUDO_NOEXEC = "sudo.noexec"
 SUDO_PYTHON = "sudo.python"
 LOGIN_SHELL = "login.shell"
+LOGIN_INPUT = "login.input"
 LOGIN_EXPIRED = "login.expired"
 TEMPORARY = "temporary.denied"
 PYTHON_MISSING = "python.missing"
@@ -191,6 +192,11 @@ def says_nothing(text: str) -> bool:
 def is_of_no_module(text: str) -> bool:
     """Whether Ansible says that it received no result of a module."""
     return bool(_NO_MODULE.search(text))
+
+
+def is_silent(text: str) -> bool:
+    """Whether this is the message of `silent`."""
+    return text.startswith("no result and no message")
 
 
 def silent(code: object) -> str:

@@ -78,7 +78,7 @@ def explain(failure: Failure, pythons: Iterable[Python], core: str) -> Failure:
     if failure.code == codes.PYTHON_DENIED and codes.denied_program(failure.message) in {p.path for p in working}:
         return replace(failure, code=codes.SUDO_NOEXEC)  # the list is of the login user, without sudo
     if failure.code == codes.PYTHON_BROKEN and working and not broken:
-        return replace(failure, code=codes.SUDO_PYTHON)
+        return replace(failure, code=codes.LOGIN_INPUT if codes.is_silent(failure.message) else codes.SUDO_PYTHON)
     if usable:
         chosen = max(usable, key=lambda python: python.version or (0, 0))
         cure = f"set ansible_python_interpreter: {chosen.path} (Python {_text(chosen.version)}) for this host"

@@ -163,3 +163,13 @@ def test_python_that_ends_in_its_own_library_is_broken(file: str, code: str) -> 
     words = "AttributeError: module 'enum' has no attribute 'global_enum'"
     printed = f'Traceback (most recent call last):\n  File "<stdin>", line 17, in <module>\n  File "{file}"\n{words}\n'
     assert codes.of_result({"module_stderr": printed}, words, unreachable=False) == code
+
+
+def test_host_that_says_nothing_although_its_pythons_start_has_a_login_script_that_reads() -> None:
+    """`cat` in ~/.bashrc gets the module in place of the Python."""
+    words = codes.silent(0)
+    failure = Failure("node1", "Read", words, code=codes.of_result({}, words, unreachable=False))
+    said = pythons.explain(failure, [Python("/usr/bin/python3", (3, 11))], "2.19.14")
+    assert said.code == codes.LOGIN_INPUT
+    assert "reads its standard input" in advice.explain(said)
+    assert "reads its standard input" in advice.ADVICE[codes.HOST_HANGS]
