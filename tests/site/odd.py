@@ -81,6 +81,28 @@ REFUSED = (
         code=1,
     ),
     Odd(
+        "a newer Python that was compiled without ctypes",
+        "python3 -m venv --without-pip /opt/v; "
+        "echo 'import sys; sys.modules[\"_ctypes\"] = None' >/opt/v/lib/python3.11/site-packages/odd.pth; "
+        "printf '#!/bin/sh\\nexec /opt/v/bin/python \"$@\"\\n' >/usr/local/bin/python3.13; "
+        "chmod 755 /usr/local/bin/python3.13",
+        "rm -r /opt/v /usr/local/bin/python3.13",
+        (
+            "import of _ctypes halted",
+            "set ansible_python_interpreter: /usr/bin/python3.11 (Python 3.11)",
+            "/usr/local/bin/python3.13 does not start",
+        ),
+        code=1,
+    ),
+    Odd(
+        "PYTHONPATH with modules of Python 2, set by sudo",
+        "mkdir -p /opt/bad/json; echo 'raise ImportError(\"no json\")' >/opt/bad/json/__init__.py; "
+        "echo PYTHONPATH=/opt/bad >/etc/odd; echo 'Defaults env_file=/etc/odd' >/etc/sudoers.d/odd",
+        "rm -r /etc/sudoers.d/odd /etc/odd /opt/bad",
+        ("every Python of this host starts for the login user", "`sudo env | grep PYTHON`", "no json"),
+        code=1,
+    ),
+    Odd(
         "an interpreter that does not exist",
         "true",
         "true",
@@ -135,6 +157,20 @@ REFUSED = (
         "ln -s /data/none /opt/stack",
         "rm /opt/stack",
         ("/opt/stack is a link to /data/none, where there is no directory", "create that directory"),
+        options=("--stack-root", "/opt/stack"),
+    ),
+    Odd(
+        "links in a circle in the path of stack_root",
+        "ln -s /opt/loop /opt/loop",
+        "rm /opt/loop",
+        ("/opt/loop is a link to /opt/loop, where there is no directory",),
+        options=("--stack-root", "/opt/loop/stack"),
+    ),
+    Odd(
+        "a link as the directory of the runs",
+        "mkdir -p /opt/stack /opt/disk; ln -s /opt/disk /opt/stack/runs",
+        "rm -r /opt/stack /opt/disk",
+        ("/opt/stack/runs is a link, and runs need a directory there", "mount --bind DIRECTORY /opt/stack/runs"),
         options=("--stack-root", "/opt/stack"),
     ),
     Odd(
@@ -305,6 +341,9 @@ HARMLESS = (
     Harmless(
         "apt that prefers another release",
         'echo \'APT::Default-Release "trixie"; APT::Get::Assume-No "true";\' >/etc/apt/apt.conf.d/99odd',
+    ),
+    Harmless(
+        "apt that removes what nobody needs", "echo 'APT::Get::AutomaticRemove \"true\";' >/etc/apt/apt.conf.d/99auto"
     ),
     Harmless(
         "apt with pins that allow only one repository by name, and without installations",
