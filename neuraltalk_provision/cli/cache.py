@@ -85,6 +85,7 @@ def verify(
 @app.command()
 def remove(
     ids: Ids,
+    plan: options.Plan = False,
     mirror: options.Mirror = None,
     settings: options.SettingsFile = None,
     as_json: options.Json = False,
@@ -92,11 +93,12 @@ def remove(
     """Remove packed generations from the mirror. No host is changed."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, mirror=mirror)
-    removed = {}
-    for name in ids:
-        removed[name] = cache.remove(chosen.mirror, name)
-        output.say(f"removed {name}: {removed[name] / 1e6:.0f} MB")
-    output.result({"removed": removed})
+    removed = {name: cache.size(chosen.mirror, name) for name in ids}  # of all, before one is removed
+    for name, size in removed.items():
+        if not plan:
+            cache.remove(chosen.mirror, name)
+        output.say(f"{'would remove' if plan else 'removed'} {name}: {size / 1e6:.0f} MB")
+    output.result({"removed": removed, "plan": plan})
     return EXIT_FINE
 
 

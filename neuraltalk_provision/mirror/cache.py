@@ -258,15 +258,22 @@ def every(demand: trust.Demand, *, hashed: bool) -> tuple[Found, ...]:
     return tuple(find(demand, name, hashed=hashed) for name in ids[:MOST])
 
 
-def remove(mirror: Path, generation: str) -> int:
-    """Remove an entry, entry.json first. Returns the bytes that it had. Raises UsageError if there is none."""
+def size(mirror: Path, generation: str) -> int:
+    """The bytes of an entry. Raises UsageError if there is none."""
     place = folder(mirror, generation)
     if place.is_symlink() or not place.is_dir():
         raise UsageError(
             f"the cache has no generation {generation}", advice="`provision cache list` shows those that it has."
         )
+    with naming(place, "read", MirrorError):
+        return sum(file.lstat().st_size for file in place.rglob("*") if not file.is_dir())
+
+
+def remove(mirror: Path, generation: str) -> int:
+    """Remove an entry, entry.json first. Returns the bytes that it had. Raises UsageError if there is none."""
+    found = size(mirror, generation)
+    place = folder(mirror, generation)
     with naming(place, "removed", MirrorError):
-        size = sum(file.lstat().st_size for file in place.rglob("*") if not file.is_dir())
         (place / ENTRY).unlink(missing_ok=True)
         shutil.rmtree(place)
-    return size
+    return found

@@ -53,6 +53,7 @@ CHANGING = (
         "mirror unbundle",
         "image",
         "cache verify",
+        "cache remove",
         "site",
         "rollback",
         "train",

@@ -58,6 +58,15 @@ def test_entry_is_removed_once(capsys: Capture) -> None:
     assert provision(capsys, "cache", "list")[1].startswith("the mirror has no packed generations")
 
 
+def test_nothing_is_removed_by_a_plan_or_if_one_is_not_there(capsys: Capture) -> None:
+    assert provision(capsys, "cache", "remove", ID, "--plan") == (0, f"would remove {ID}: 0 MB\n")
+    document = json.loads(provision(capsys, "cache", "remove", ID, "--plan", "--json")[1])
+    assert list(document["removed"]) == [ID] and document["plan"] is True
+    code, said = provision(capsys, "cache", "remove", ID, "0" * 16)
+    assert (code, "removed" in said) == (2, False)
+    assert f"{ID}: debian-12-x86_64" in provision(capsys, "cache", "list")[1]
+
+
 def test_entry_is_signed(capsys: Capture, tmp_path: Path, settings: Settings) -> None:
     right(settings, tmp_path)
     key = signed.new_key(tmp_path, "alice")
