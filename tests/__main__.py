@@ -26,9 +26,9 @@ GATES = ("lint", "unit")
 """Parts after whose failure no other part is begun."""
 URGENT = ("site",)
 """Parts that get the processors first, because the other streams end before them in any case."""
-LESS = 10
+LESS = 5
 """The niceness of the other parts."""
-FEW_SHARES = "110"
+FEW_SHARES = "340"
 """Docker's weight of the hosts of the other parts; a host has 1024 by default."""
 PARTS = tuple(part for stream in STREAMS for part in stream)
 MAKE_VARIABLES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
