@@ -112,25 +112,23 @@ def given_up(earlier: Rollout | None) -> str:
     """What a new rollout gives up, because the earlier one can no longer be continued then; empty if nothing."""
     if earlier is None:
         return ""
-    if earlier.phase is Phase.ROLLBACK:
-        return _rollback_given_up(earlier)
-    returns, resume = has_begun_to_return(earlier), "`provision site --resume`"
-    step, done = (Step.STAGE, "staged") if earlier.phase is Phase.STAGE_ONLY else (Step.ACTIVATE, "activated")
-    if returns:
-        hosts = earlier.touched()
-        left = [host for host in hosts if earlier.outcome(host, Step.GIVE_BACK) is not Outcome.DONE]
-    else:
-        hosts = tuple(entry.host for entry in earlier.hosts if entry.wave)
-        left = [host for host in hosts if earlier.outcome(host, step) is not Outcome.DONE]
+    hosts, left = _left(earlier)
     if not left:
         return ""
-    begin = f"the rollout {earlier.id} is not finished"
-    if returns:
+    if earlier.phase is Phase.ROLLBACK:
+        return (
+            f"`provision rollback` ({earlier.id}) is not finished: {len(left)} of its {len(hosts)} hosts did not go "
+            f"back: {named(left)}. This command brings all hosts to what the mirror describes. To return those "
+            "instead, run `provision rollback`"
+        )
+    begin, resume = f"the rollout {earlier.id} is not finished", "`provision site --resume`"
+    if has_begun_to_return(earlier):
         return (
             f"{begin}: {len(left)} of its {len(hosts)} hosts that got the new generation have not returned, and may "
             f"still have it: {named(left)}. This command begins a new rollout, which does not return them, and "
             f"{resume} cannot do it after that. To return them to their former generation, run {resume} instead"
         )
+    done = "staged" if earlier.phase is Phase.STAGE_ONLY else "activated"
     return (
         f"{begin}: {len(hosts) - len(left)} of its {len(hosts)} hosts are {done}. This command begins a new rollout, "
         f"which asks all hosts what they have, and {resume} cannot continue the old one after that. To continue it "
@@ -138,21 +136,9 @@ def given_up(earlier: Rollout | None) -> str:
     )
 
 
-def _rollback_given_up(earlier: Rollout) -> str:
-    hosts = [entry.host for entry in earlier.hosts if entry.wave]
-    left = [host for host in hosts if earlier.outcome(host, Step.GIVE_BACK) is not Outcome.DONE]
-    if not left:
-        return ""
-    return (
-        f"`provision rollback` ({earlier.id}) is not finished: {len(left)} of its {len(hosts)} hosts did not go back: "
-        f"{named(left)}. This command brings all hosts to what the mirror describes. To return those instead, run "
-        "`provision rollback`"
-    )
-
-
 def given_up_by_rollback(earlier: Rollout | None) -> str:
     """What `provision rollback` gives up of an earlier rollout of `provision site`; empty if nothing."""
-    if earlier is None or earlier.phase is Phase.ROLLBACK or not given_up(earlier):
+    if earlier is None or earlier.phase is Phase.ROLLBACK or not _left(earlier)[1]:
         return ""
     remark = (
         f"the rollout {earlier.id} is not finished, and `provision site --resume` cannot continue it after this command"
@@ -160,6 +146,18 @@ def given_up_by_rollback(earlier: Rollout | None) -> str:
     if has_begun_to_return(earlier):
         remark += ". It was on its way back, with cuDNN: to go on with that, run `provision site --resume` instead"
     return remark
+
+
+def _left(earlier: Rollout) -> tuple[Sequence[str], list[str]]:
+    """(the hosts of a rollout that take part in what it does last, those of them on which that is not done)."""
+    hosts: Sequence[str] = [entry.host for entry in earlier.hosts if entry.wave]
+    if earlier.phase is Phase.ROLLBACK:
+        step = Step.GIVE_BACK
+    elif has_begun_to_return(earlier):
+        hosts, step = earlier.touched(), Step.GIVE_BACK
+    else:
+        step = Step.STAGE if earlier.phase is Phase.STAGE_ONLY else Step.ACTIVATE
+    return hosts, [host for host in hosts if earlier.outcome(host, step) is not Outcome.DONE]
 
 
 def with_earlier_aside(found: Survey, earlier: Rollout) -> Survey:
