@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.errors import ProvisionError, UsageError
-from neuraltalk_provision.fleet import busy, entries, host_lists, running, survey, use, waves
+from neuraltalk_provision.fleet import entries, host_lists, running, survey, use, waves
 from neuraltalk_provision.fleet.budget import Budget
 from neuraltalk_provision.fleet.idle import Activation
 from neuraltalk_provision.fleet.journal import Journal
@@ -212,13 +212,8 @@ def resume(
 
 def _refuse_in_use(plans: Sequence[HostPlan], settings: Settings) -> None:
     """UsageError with all hosts that are in use, if the settings say that none may be."""
-    if settings.busy != "refuse":
-        return
     used = [plan.host for plan in plans if plan.disturbs]
-    used += [name for names in running.machines_of(plans).values() for name in names]
-    refusals = busy.refusals(use.rule(settings), use.ask(settings, used).values())
-    if refusals:
-        raise UsageError("\n".join(refusals), advice=survey.UNCHANGED)
+    use.refuse(settings, [*used, *(name for names in running.machines_of(plans).values() for name in names)])
 
 
 def _names(plan: HostPlan) -> set[str]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from neuraltalk_provision import catalogue as catalogues
-from neuraltalk_provision.errors import HostError, UsageError
-from neuraltalk_provision.fleet import busy, entries, host_lists, rollout, running, survey, use
+from neuraltalk_provision.errors import HostError
+from neuraltalk_provision.fleet import entries, host_lists, rollout, running, survey, use
 from neuraltalk_provision.fleet.budget import Budget
 from neuraltalk_provision.fleet.hosts import losses
 from neuraltalk_provision.fleet.idle import Activation
@@ -152,11 +152,8 @@ class _Rollback:
         found, journal = self._found, self._journal
         own = [move.host for move in found.moves if not move.of and not move.is_done]
         machines = {host: found.machines_of(host) for host in own}
-        if self._settings.busy == "refuse" and not self._asked.in_use:
-            names = [*own, *(name for names in machines.values() for name in names)]
-            refusals = busy.refusals(use.rule(self._settings), use.ask(self._settings, names).values())
-            if refusals:
-                raise UsageError("\n".join(refusals), advice=UNCHANGED)
+        if not self._asked.in_use:
+            use.refuse(self._settings, [*own, *(name for names in machines.values() for name in names)])
         past = journal.past()
         begun = journal.begin(self._rollout())
         journal.ended_all(Step.GIVE_BACK, map(entries.set_aside, found.aside))

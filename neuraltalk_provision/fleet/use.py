@@ -7,8 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.fleet import busy
 from neuraltalk_provision.fleet.busy import Rule
 from neuraltalk_provision.fleet.seen import Seen
+from neuraltalk_provision.fleet.survey import UNCHANGED
 from neuraltalk_provision.results.host_use import ChangedNodes, HostUseResult, SlurmNodes
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import advice, host_results, playbook
@@ -67,6 +70,15 @@ def _unknown_node(settings: Settings, result: HostUseResult, nodes: SlurmNodes) 
 def _has_slurm(settings: Settings, result: HostUseResult) -> bool:
     """Whether the playbook asks Slurm for a host."""
     return result.use.slurm if settings.slurm == "auto" else settings.slurm != "none"
+
+
+def refuse(settings: Settings, hosts: Sequence[str]) -> None:
+    """UsageError with all of these hosts that are in use, if the settings say that none may be (`busy: refuse`)."""
+    if settings.busy != "refuse":
+        return
+    refusals = busy.refusals(rule(settings), ask(settings, hosts).values())
+    if refusals:
+        raise UsageError("\n".join(refusals), advice=UNCHANGED)
 
 
 def drain(settings: Settings, seen: Mapping[str, Seen], rollout: str, text: str) -> NodesChanged:
