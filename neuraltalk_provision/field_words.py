@@ -25,7 +25,7 @@ _WANTED = {
     "path_type": "a file or directory",
 }
 _BRANCH = re.compile(r"str|int|float|path|literal\[.*|function-.*|lax-or-strict.*")
-"""The last part of the place of an error of one branch of a union."""
+"""The name that pydantic appends to the place of an error if the field can have several types."""
 _LONGEST = 80
 
 

@@ -209,7 +209,7 @@ def _converted(error: BaseException, log: CommandLog, arguments: Sequence[str]) 
 
 
 def _where_help_is(arguments: Sequence[str]) -> str:
-    """Which command prints the help that a user needs who typed these arguments."""
+    """Advice that names the command whose help explains what the user typed."""
     first, second = [*(word for word in arguments if not word.startswith("-")), "", ""][:2]
     if first in COMMANDS:
         return f"`provision {first} --help` lists the options."

@@ -25,7 +25,7 @@ app = typer.Typer(
 
 
 def is_id(given: str) -> str:
-    """The id of a run or of a sweep. UsageError if none can have it."""
+    """The id as it was given. UsageError if it is not a valid id of a run or of a sweep."""
     if not rules.is_id(given):
         raise UsageError(
             f"{given[:140]!r} is not the id of a run or of a sweep", advice="`provision runs list` lists the runs."

@@ -10,7 +10,7 @@ from neuraltalk_provision import paths
 from neuraltalk_provision.errors import UsageError
 
 _PROGRAMS = {"train": "train.lua", "sweep": "train.lua", "runs resume": "train.lua", "eval": "eval.lua"}
-"""The verbs that pass options on, and the program that gets them."""
+"""The verbs that pass options to a program, and that program."""
 _LONG = re.compile(r"--?([A-Za-z][A-Za-z0-9_]+)(?==|$)")
 _HOME = re.compile(r"(--[a-z][a-z_-]*=)~(?=/|$)")
 

@@ -41,7 +41,7 @@ def refuse(found: Survey, settings: Settings, output: Output, budget: Budget | N
         name, lists = host_lists.WOULD_BE_ASIDE, {}
         if len(found.aside) > MOST_NAMED:
             hosts = [one.host for one in found.aside]
-            lists = host_lists.write(settings.journal.parent / "hosts", {name: hosts}, output, [name])
+            lists = host_lists.write(host_lists.beside(settings.journal), {name: hosts}, output, [name])
         for file in lists.values():
             error.advice = f"{error.advice} A list of the hosts that were set aside, for --limit @FILE: {file}"
         error.document = {**error.document, "lists": lists}

@@ -186,9 +186,8 @@ def _canaries(standing: Standing) -> tuple[str, ...]:
     if first is None or any(_takes_part(standing, host) for host in first.hosts):
         return first.hosts if first else ()
     tried = standing.activated | standing.failed.keys()
-    return tuple(host for host in _others(standing) if host in tried or not standing.used or host not in standing.used)[
-        : len(first.hosts)
-    ]
+    used = (standing.used or frozenset()) - tried
+    return tuple(host for host in _others(standing) if host not in used)[: len(first.hosts)]
 
 
 def _others(standing: Standing) -> tuple[str, ...]:

@@ -18,6 +18,11 @@ A command that begins nothing writes one list alone, because it may have been li
 would-be-set-aside of `site`, and can-return of `rollback`, if other hosts cannot."""
 
 
+def beside(journal: Path) -> Path:
+    """The directory of the lists of `site` and `rollback`."""
+    return journal.parent / "hosts"
+
+
 def write(
     directory: Path, lists: Mapping[str, Sequence[str]], output: Output, names: Sequence[str] = NAMES
 ) -> dict[str, str]:

@@ -80,15 +80,15 @@ class Playbooks:
             return steps.build(names, self._given, self._settings, self._output)
 
         others = [plan for plan in self._plans.values() if plan.host not in hosts]
-        given = (self._given, self._settings, self._output, build, self._settings.builders, others)
-        once = build_once.build_once(plans, *given)
+        builders = self._settings.builders
+        once = build_once.build_once(plans, self._given, self._settings, self._output, build, builders, others)
         self.changes += once.changes
         if self._diff:
             self._output.diffs(once.diffs)
         return once.failures
 
     def used(self, hosts: Sequence[str]) -> frozenset[str]:
-        """Those of these hosts that are in use. One that shares a stack root is, if the one that works for it is."""
+        """Which of these hosts are in use. One that shares a stack root is, if the host that works for it is."""
         builders = {host: share.builder if (share := self._plans[host].share) else host for host in hosts}
         asked = [host for host in dict.fromkeys(builders.values()) if self._plans[host].disturbs]
         used = self._activation.used(asked)

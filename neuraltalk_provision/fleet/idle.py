@@ -85,7 +85,7 @@ class Activation:
         return {host: replace(seen[host], machines=tuple(seen[name] for name in machines[host])) for host in hosts}
 
     def used(self, hosts: Sequence[str]) -> frozenset[str]:
-        """Those of these hosts that are in use now."""
+        """Which of these hosts are in use now."""
         return frozenset(host for host, seen in self._ask(hosts).items() if seen.uses())
 
     def lift_leftovers(self, hosts: Sequence[str], *, broken: Sequence[str] = ()) -> None:

@@ -113,7 +113,7 @@ def _find(settings: Settings, asked: Request, earlier: Rollout | None, output: O
     found, unable = moves(states, shares, asked.target, earlier)
     if unable:
         others = [move.host for move in found]
-        name, place = host_lists.CAN_RETURN, settings.journal.parent / "hosts"
+        name, place = host_lists.CAN_RETURN, host_lists.beside(settings.journal)
         lists = {} if plan else host_lists.write(place, {name: others}, output, [name])
         raise no_generation(unable, others, asked.target, lists)
     return _Found(states, shares, tuple(aside), found, earlier)
@@ -148,7 +148,7 @@ class _Rollback:
         self._failures: list[Failure] = []
 
     def run(self) -> tuple[Move, ...]:
-        """Do it; see `rollback`."""
+        """Carry out the rollback; see `rollback` for the errors."""
         found, journal = self._found, self._journal
         own = [move.host for move in found.moves if not move.of and not move.is_done]
         machines = {host: found.machines_of(host) for host in own}
@@ -167,7 +167,8 @@ class _Rollback:
         others = {begun.outcome(entry.host, Step.GIVE_BACK) for entry in found.left_out()}
         journal.finish(Status.STOPPED if lost or others - {Outcome.DONE} else Status.ROLLED_BACK)
         gone = [move for move in found.moves if move.host not in done.failed.keys() | done.aside.keys()]
-        lists = host_lists.write(self._settings.journal.parent / "hosts", self._lists(gone, done), self._output)
+        place = host_lists.beside(self._settings.journal)
+        lists = host_lists.write(place, self._lists(gone, done), self._output)
         show(gone, self._output, plan=False)
         if lost:
             raise failed(
@@ -211,13 +212,13 @@ class _Rollback:
         done = (self._act(own) if self._asked.in_use else activation.run(own, self._act)).with_left_aside()
         failed, aside = dict(done.failed), dict(done.aside)
         for move in self._found.moves:
-            for losses_of in (failed, aside):
-                if move.of in losses_of:
-                    losses_of[move.host] = losses_of[move.of]
+            for lost in (failed, aside):
+                if move.of in lost:
+                    lost[move.host] = lost[move.of]
         return Done(failed, aside, drained=done.drained)
 
     def _act(self, hosts: Sequence[str]) -> Done:
-        """Run the playbook on these hosts. One that something began to use has failed with the code IN_USE."""
+        """Run the playbook on these hosts. A host that something began to use meanwhile fails with the code IN_USE."""
         states, asked = self._found.states, self._asked
         request = playbook.Request(
             playbook="rollback.yml",

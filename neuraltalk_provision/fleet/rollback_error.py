@@ -79,7 +79,7 @@ def failed(
 
 
 def _reasons(failed: Mapping[str, Loss]) -> list[tuple[str, str]]:
-    """(host, reason) of each failure once: a host that another one works for has the failure of that one."""
+    """(host, reason) of each failure, once: a host for which another one works has the same failure."""
     first = dict[str, str]()
     for host, one in failed.items():
         first.setdefault(one.reason, host)

@@ -59,7 +59,7 @@ class Hosts(Protocol):
         """Build the new generation."""
 
     def used(self, hosts: Sequence[str]) -> frozenset[str]:
-        """Those of these hosts that are in use."""
+        """Which of these hosts are in use."""
 
     def activate(self, hosts: Sequence[str]) -> Done:
         """Make the new generation current, tested before and after."""

@@ -111,7 +111,7 @@ def machines_of(plans: Sequence[HostPlan]) -> dict[str, list[str]]:
 
 def with_lists(outcome: FleetOutcome, settings: Settings, output: Output) -> FleetOutcome:
     """The outcome with the files of its hosts. After a success there are none; those of earlier times are removed."""
-    return replace(outcome, lists=host_lists.write(settings.journal.parent / "hosts", _lists(outcome), output))
+    return replace(outcome, lists=host_lists.write(host_lists.beside(settings.journal), _lists(outcome), output))
 
 
 def _kept(standing: Standing, end: object) -> tuple[str, ...]:
