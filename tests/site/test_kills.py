@@ -1,7 +1,7 @@
 """`site.yml` is killed after each of its tasks and run again; the result must be the same as without kills.
 
 It runs on this machine with plain ansible-playbook, below a private stack root, and with archives whose programs are
-small shell scripts. This tests the roles, and the files that an interrupted role leaves. It kills after every fourth
+small shell scripts. This tests the roles, and the files that an interrupted role leaves. It kills after every eighth
 task of neuraltalk2, whose parts are inside each other, and after fewer tasks of the other roles; with KILL_ALL=1, as in
 `make test-long`, after every task of all roles.
 """
@@ -30,9 +30,9 @@ from tests.standin.wheels import wheel_tar
 
 ID = "0a1b2c3d4e5f6071"
 TAGS = ("always", "system_deps", "torch", "lua_rocks", "hdf5", "gpu_stack", "neuraltalk2", "seal")
-EVERY = {"hdf5": 8, "gpu_stack": 8, "neuraltalk2": 4}
+EVERY = {"hdf5": 16, "gpu_stack": 16, "neuraltalk2": 8}
 """For each role the number of tasks between two kills."""
-OTHERS = 16
+OTHERS = 32
 """The same number for the other roles."""
 MANY = 80
 """More kills than any role has tasks; then the role makes no progress."""
