@@ -24,6 +24,8 @@ Build = Callable[[Sequence[str]], PlayResults]
 """Runs site.yml on these hosts."""
 MOST_BUILDERS = 3
 """After so many hosts of one kind that could not build their generation, it is not tried on the others."""
+MOST_TRIES = 10
+"""The same, with the hosts that failed for a reason of their own: they were lost, or their disk is full."""
 _BUILD_INSTEAD = ("", codes.CACHE_UNFIT)
 """Failures of unpacking after which a host builds; a full disk or a lost connection would stop a build as well."""
 
@@ -98,7 +100,7 @@ def build_once(
         if not (chosen or alone):
             break
         failed = staged.add(build([plan.host for plan in (*chosen, *alone)]))
-        silent = {failure.host for failure in staged.failures if failure.silent}
+        unwell = {one.host for one in staged.failures if one.silent or one.code in codes.OF_ONE_MACHINE}
         alone = []
         made = _pack([plan for plan in chosen if plan.host not in failed], given, settings, output)
         ready: list[HostPlan] = []
@@ -111,8 +113,8 @@ def build_once(
                 staged.refuse([other for other in group if not _can_build(other)], "nothing could be packed")
             else:
                 tried = unable.setdefault(plan.recipe.id, [])
-                tried += [plan.host] if plan.host not in silent else []
-                if len(tried) >= MOST_BUILDERS:
+                tried.append(plan.host)
+                if len(tried) >= MOST_TRIES or len(set(tried) - unwell) >= MOST_BUILDERS:
                     staged.give_up(group, tried)
                 elif group:
                     groups[plan.recipe.id] = group  # another host of its kind builds

@@ -68,6 +68,9 @@ LIMIT_INVALID = "limit.invalid"
 PASSWORD_FILE = "password.file"
 SETTING_INVALID = "setting.invalid"
 
+OF_ONE_MACHINE = frozenset({DISK_FULL, DISK_BROKEN, MEMORY_FULL, LIMIT_REACHED, FILE_DENIED, BUSY, IN_USE})
+"""What one machine lacks, or who else works there: such a failure says nothing about other hosts."""
+
 _FORM = re.compile(r"[a-z0-9_]{1,40}(?:\.[a-z0-9_]{1,40}){0,3}")
 
 _VAULT = r"no vault secrets (?:were )?found|(?i:vault password (?:file|script|client))|Vault format unhexlify error"

@@ -44,7 +44,8 @@ class Said(Output):
 class Fleet:
     """Hosts that answer the playbooks; `broken` fail to build, `unfit` lack a library, `failing` fail to unpack.
 
-    `lost` are lost when they build; `silent` return nothing, neither a result nor a failure.
+    `lost` are lost when they build, `unwell` fail then with these codes; `silent` return
+    nothing, neither a result nor a failure.
     """
 
     settings: Settings
@@ -53,6 +54,7 @@ class Fleet:
     output: Said = field(default_factory=Said)
     broken: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
+    unwell: dict[str, str] = field(default_factory=dict)
     unfit: tuple[str, ...] = ()
     failing: dict[str, Failure] = field(default_factory=dict)
     silent: tuple[str, ...] = ()
@@ -64,6 +66,7 @@ class Fleet:
         self.steps.append(("build", list(hosts)))
         failures = tuple(Failure(host, "Compile Torch", "no") for host in hosts if host in self.broken)
         failures += tuple(Failure(host, "", "gone", unreachable=True) for host in hosts if host in self.lost)
+        failures += tuple(Failure(host, "Build", "no", code=self.unwell[host]) for host in hosts if host in self.unwell)
         bad = {failure.host for failure in failures}
         changes = tuple(Change(host, "torch", "build") for host in hosts if host not in bad)
         return PlayResults(changes=changes, failures=failures)
@@ -209,6 +212,24 @@ def test_builders_that_were_lost_do_not_count_as_a_generation_that_cannot_be_bui
     staged = fleet.stage(*map(bare, hosts))
     assert fleet.worked == [*(("build", [host]) for host in hosts[:5]), ("unpack", ["node6"])]
     assert [one.host for one in staged.failures] == hosts[:4]
+
+
+@pytest.mark.parametrize("code", [codes.DISK_FULL, codes.BUSY, codes.FILE_DENIED, codes.MEMORY_FULL])
+def test_builders_that_are_not_well_do_not_count_as_a_generation_that_cannot_be_built(fleet: Fleet, code: str) -> None:
+    """Three hosts with full disks kept the stack from all others of their kind."""
+    hosts = [f"node{number}" for number in range(1, 7)]
+    fleet.unwell = dict.fromkeys(hosts[:4], code)
+    staged = fleet.stage(*map(bare, hosts))
+    assert fleet.worked == [*(("build", [host]) for host in hosts[:5]), ("unpack", ["node6"])]
+    assert [one.host for one in staged.failures] == hosts[:4]
+
+
+def test_fleet_that_is_not_well_is_not_tried_host_by_host_to_its_end(fleet: Fleet) -> None:
+    hosts = [f"node{number:02}" for number in range(1, 41)]
+    fleet.unwell = dict.fromkeys(hosts, codes.DISK_FULL)
+    staged = fleet.stage(*map(bare, hosts))
+    assert fleet.worked == [("build", [host]) for host in hosts[: build_once.MOST_TRIES]]
+    assert sorted(one.host for one in staged.failures) == hosts
 
 
 def test_host_that_does_not_fit_builds_itself_and_the_reason_is_said(fleet: Fleet) -> None:
