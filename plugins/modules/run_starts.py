@@ -9,7 +9,8 @@ module: run_starts
 short_description: Refuse the start of runs on a host while its stack is changed
 description:
   - V(refused) refuses the start of runs and then checks that nothing uses the host. If something does, starts are
-    allowed again and the module fails with the code C(busy). So no run can start between the check and the change.
+    allowed again and the module fails with the code C(host.in_use), unless O(in_use) is set. So no run can start
+    between the check and the change.
   - Starts are refused as long as O(holder) holds the lease, at most for O(seconds), and until the host boots again.
     V(allowed) ends it before. The start of a run waits a minute, a job of Slurm until starts are allowed again.
 options:
@@ -29,6 +30,10 @@ options:
     description: How long starts are refused at most.
     type: int
     default: 3600
+  in_use:
+    description: Whether starts are refused although something uses the host. A start that has begun is waited for.
+    type: bool
+    default: false
   state:
     description: Whether starts are refused or allowed.
     type: str
@@ -86,7 +91,7 @@ def refuse(options, dry):
         # First the refusal, then the check: a run that was started before it is seen, and none can start after it.
         starts.refuse(root, options["holder"], options["seconds"])
     uses = described(use_of_host(root, options["user"]))
-    if uses:
+    if uses and not options["in_use"]:
         if not dry:
             starts.allow(root, options["holder"])
         raise StackError("the host is in use, so nothing was changed: %s" % uses, code=codes.IN_USE)
@@ -110,6 +115,7 @@ def main():
             "holder": {"type": "str", "required": True},
             "user": {"type": "str", "default": ""},
             "seconds": {"type": "int", "default": 3600},
+            "in_use": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["refused", "allowed"], "required": True},
         },
         supports_check_mode=True,

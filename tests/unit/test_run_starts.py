@@ -15,10 +15,14 @@ import pytest
 import yaml
 
 from neuraltalk_provision.fleet import use
+from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import leases, playbook
+from neuraltalk_provision.site import cudnn, leases, playbook
+from neuraltalk_provision.site.events import PlayResults
 from tests.unit.modules import ModuleError
+from tests.unit.test_gpu import tree
 from tests.unit.test_host_use import lock, make, start_of
+from tests.unit.test_site_cudnn import hosts
 from tests.unit.test_stack_run import data, ended, start_all
 from tests.unit.test_stack_run import root as stack
 
@@ -121,7 +125,9 @@ def test_run_that_is_just_being_started_is_seen_and_nothing_is_changed(
 
     def change() -> None:
         with pytest.raises(starts.StackError) as told:
-            starts_module.refuse({"stack_root": str(root), "holder": HOLDER, "user": "", "seconds": 60}, False)
+            starts_module.refuse(
+                {"stack_root": str(root), "holder": HOLDER, "user": "", "seconds": 60, "in_use": False}, False
+            )
         failures.append(told.value)
 
     from plugins.modules import run_starts as starts_module
@@ -217,3 +223,30 @@ def test_controller_allows_starts_again_after_an_activation(refuse: Run, root: P
     assert use.allow_starts(settings, ["here"], given) == ()
     assert not (place / "starts.json").exists()
     assert use.allow_starts(settings, [], given) == ()
+
+
+def test_no_run_starts_while_cudnn_is_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training that began in that moment would have found a cuDNN that was half replaced."""
+    root, made = tmp_path / "stack", tmp_path / "cuda-7.5"
+    for part in ("include", "lib64"):
+        (made / part).mkdir(parents=True)
+    here = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"here": here}}}))
+    hosts(monkeypatch, here=[tree("7.5", str(made))])
+    ran: list[PlayResults] = []
+    run = playbook.run
+
+    def recorded(request: playbook.Request) -> playbook.Outcome:
+        done = run(request)
+        ran.append(done.results)
+        return done
+
+    monkeypatch.setattr(playbook, "run", recorded)
+    settings = Settings(inventory=tmp_path / "hosts.yml", stack_root=str(root))
+    handle = lock(root, "training")
+    cudnn.work("restore", settings, Output(as_json=True))
+    os.close(handle)
+    (results,) = ran
+    last = results.by_host("run_starts")["here"]
+    assert (last["changed"], last["refused"]) == (True, False), "they were refused before"
+    assert not (root / "starts.json").exists()
