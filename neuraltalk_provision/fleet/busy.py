@@ -175,6 +175,13 @@ def refusals(rule: Rule, hosts: Iterable[Seen]) -> tuple[str, ...]:
     return tuple(f"{host} is in use: {'; '.join(uses)}" for host, uses in found if uses)
 
 
+def planned(rule: Rule, seen: Seen) -> str:
+    """What would become of a host that is in use, for `--plan`; empty if it is idle."""
+    uses = "; ".join(use.as_text() for use in seen.uses())
+    then = f"it is waited for, at most {_hours(rule.wait)}" if rule.busy == "wait" else "it stays as it is meanwhile"
+    return f"{seen.host} is in use now: {uses}; {then} (busy: {rule.busy})" if uses else ""
+
+
 def leftovers(hosts: Iterable[Seen], rollout: str = "") -> dict[str, tuple[str, ...]]:
     """{host: the rollouts} of the drains of ours that other commands left, for example because they were killed."""
     found = {seen.host: tuple(one for one in seen.drains if one != rollout) for seen in hosts}

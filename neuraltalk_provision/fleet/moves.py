@@ -24,6 +24,8 @@ class Move:
     remark: str = ""
     """What is done before, because an activation was not confirmed."""
     of: str = ""
+    in_use: str = ""
+    """In a plan, what would become of the host instead, because something uses it."""
 
     @property
     def is_done(self) -> bool:
@@ -41,6 +43,7 @@ def show(found: Sequence[Move], output: Output, *, plan: bool) -> None:
         told += [(move.host, f"{move.host}: {move.remark}")] * bool(move.remark)
         under = f", which was done under the name {move.of}: both have one stack root" if move.of and not plan else ""
         went = "would go" if plan else "went"
+        told += [(move.host, move.in_use)] * bool(move.in_use)
         told.append((move.host, f"{move.host}: {went} back from generation {move.before} to {move.after}{under}"))
     for line in lines(told):
         output.say(line)

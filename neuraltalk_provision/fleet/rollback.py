@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.errors import HostError
@@ -67,9 +67,14 @@ class _Found:
         known = {*(move.host for move in self.moves), *(one.host for one in self.aside)}
         return tuple(entry for entry in self.earlier.hosts if entry.host not in known) if self.earlier else ()
 
-    def machines_of(self, host: str) -> list[str]:
-        """The other machines that use the stack root of a host."""
-        return [name for name, share in self.shares.items() if share.builder == host and not share.same]
+    @property
+    def machines(self) -> dict[str, list[str]]:
+        """{host: the other machines that use its stack root} of the hosts on which something is done."""
+        found: dict[str, list[str]] = {move.host: [] for move in self.moves if not move.of and not move.is_done}
+        for name, share in self.shares.items():
+            if share.builder in found and not share.same:
+                found[share.builder].append(name)
+        return found
 
 
 def rollback(settings: Settings, asked: Request, output: Output, *, plan: bool) -> tuple[Move, ...]:
@@ -82,10 +87,12 @@ def rollback(settings: Settings, asked: Request, output: Output, *, plan: bool) 
     if plan:
         with Journal.read(settings.journal) as reader:
             found = _find(settings, asked, reader.unfinished(), output, plan=True)
-        show(found.moves, output, plan=True)
+        used = {} if asked.in_use else use.planned(settings, found.machines)
+        planned = tuple(replace(move, in_use=used.get(move.of or move.host, "")) for move in found.moves)
+        show(planned, output, plan=True)
         if found.aside:
-            raise failed(found.moves, Done(), (), found.aside, asked.target, plan=True)
-        return found.moves
+            raise failed(planned, Done(), (), found.aside, asked.target, plan=True)
+        return planned
     with Journal.open(
         settings.journal, controller.name(), controller.is_dead, what=WHAT, take_over=asked.take_over
     ) as journal:
@@ -150,8 +157,8 @@ class _Rollback:
     def run(self) -> tuple[Move, ...]:
         """Carry out the rollback; see `rollback` for the errors."""
         found, journal = self._found, self._journal
-        own = [move.host for move in found.moves if not move.of and not move.is_done]
-        machines = {host: found.machines_of(host) for host in own}
+        machines = found.machines
+        own = list(machines)
         if not self._asked.in_use:
             use.refuse(self._settings, [*own, *(name for names in machines.values() for name in names)])
         past = journal.past()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from neuraltalk_provision.errors import UsageError
@@ -79,6 +79,21 @@ def refuse(settings: Settings, hosts: Sequence[str]) -> None:
     refusals = busy.refusals(rule(settings), ask(settings, hosts).values())
     if refusals:
         raise UsageError("\n".join(refusals), advice=UNCHANGED)
+
+
+def planned(settings: Settings, sharing: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """{host: what would become of it} of these hosts that are in use; a UsageError with `busy: refuse`.
+
+    `sharing` has, for each host, the other machines that share its stack root: they must be idle too.
+    """
+    refuse(settings, every := [*sharing, *(name for names in sharing.values() for name in names)])
+    seen = ask(settings, every) if settings.busy != "refuse" else {}
+    told = {
+        host: busy.planned(rule(settings), replace(seen[host], machines=tuple(seen[name] for name in sharing[host])))
+        for host in sharing
+        if host in seen
+    }
+    return {host: words for host, words in told.items() if words}
 
 
 def drain(settings: Settings, seen: Mapping[str, Seen], rollout: str, text: str) -> NodesChanged:

@@ -249,6 +249,29 @@ def test_refusal_of_hosts_in_use_comes_before_anything(site: Settings, monkeypat
     assert (requests, caught.value.advice) == ([], "Nothing was changed on any host.")
 
 
+@pytest.mark.parametrize(
+    ("busy", "words"), [("skip", "it stays as it is meanwhile"), ("wait", "it is waited for, at most 24 hours")]
+)
+def test_plan_shows_hosts_in_use(
+    site: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], busy: str, words: str
+) -> None:
+    """The plan said that all hosts go back, and the command set one aside."""
+    states(monkeypatch, **THREE)
+    asked = using(monkeypatch, node2=[RUN])
+    waiting = site.model_copy(update={"busy": busy})
+    moves = rollback.rollback(waiting, Request(), Output(), plan=True)
+    assert (
+        f"node2 is in use now: run x, pid 7 (of alice, since 2025-11-25 23:13:00 UTC); {words} (busy: {busy})\n"
+        in capsys.readouterr().out
+    )
+    assert [move.host for move in moves if move.in_use] == ["node2"]
+    assert asked == ["node1", "node2", "node3"]
+    rollback.rollback(waiting, Request(in_use=True), Output(), plan=True)
+    assert "in use" not in capsys.readouterr().out
+    with pytest.raises(UsageError, match="node2 is in use"):
+        rollback.rollback(site.model_copy(update={"busy": "refuse"}), Request(), QUIET, plan=True)
+
+
 def test_what_came_of_each_host_is_in_the_journal(site: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     states(monkeypatch, OFF, **THREE)
     using(monkeypatch, node2=[RUN])
