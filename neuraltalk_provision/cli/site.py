@@ -100,8 +100,15 @@ def site(
             command.refuse(found, chosen, output)
             waves = command.waves_of(found, chosen)
             site_lines.show_waves(waves, output)
+            used = command.in_use(found, phase, chosen)
+            for line in lines(used.items()):
+                output.say(line)
             output.result(
-                {"plans": [host.as_json() for host in found.plans], "waves": [wave.as_json() for wave in waves]}
+                {
+                    "plans": [host.as_json() for host in found.plans],
+                    "waves": [wave.as_json() for wave in waves],
+                    "in_use": used,
+                }
             )
             return EXIT_FINE
         if check:

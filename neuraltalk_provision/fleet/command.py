@@ -84,6 +84,13 @@ def given_up(found: Survey, settings: Settings) -> str:
     return entries.given_up(earlier) if holder is None or controller.is_dead(holder.holder) else ""
 
 
+def in_use(found: Survey, phase: Phase, settings: Settings) -> dict[str, str]:
+    """{host: what becomes of it} of the hosts in use, for `--plan`. UsageError with `busy: refuse`, as without it."""
+    changing = _concerned(found.well, phase) if phase is not Phase.STAGE_ONLY else []
+    machines = running.machines_of(changing)
+    return use.planned(settings, {plan.host: machines.get(plan.host, ()) for plan in changing if plan.disturbs})
+
+
 def carry_out(
     found: Survey,
     phase: Phase,

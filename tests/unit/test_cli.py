@@ -39,6 +39,8 @@ from tests.unit import archives
 from tests.unit.catalogue import SMALL
 from tests.unit.plans import HOSTS, RECIPE, planned
 from tests.unit.runs import started_run
+from tests.unit.test_fleet_busy import RUN
+from tests.unit.test_fleet_rollback import using
 
 Capture = pytest.CaptureFixture[str]
 README = (paths.share() / "README.md").read_text(encoding="utf-8")
@@ -425,6 +427,22 @@ def test_plan_names_the_hosts_of_each_wave(capsys: Capture, monkeypatch: pytest.
     waves = json.loads(provision(capsys, "site", "--plan", "--json")[1])["waves"]
     assert [(wave["name"], wave["hosts"]) for wave in waves] == [("1", ["node1"]), ("100%", ["node2", "node3"])]
     assert waves[0].keys() == {"number", "name", "hosts", "pause", "strict"}
+
+
+def test_plan_names_hosts_in_use_if_their_stack_would_change(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The plan said nothing, and the rollout set them aside, or ended with busy: refuse."""
+    surveyed(monkeypatch, planned("staged"), planned("bare", "node2"), planned("converged", "node3"))
+    asked = using(monkeypatch, node1=[RUN])
+    code, out, _ = provision(capsys, "site", "--plan")
+    assert (code, asked) == (0, ["node1"])
+    assert "node1 is in use now: run x, pid 7 (of alice, " in out
+    assert out.rstrip().endswith("it stays as it is meanwhile (busy: skip)")
+    assert list(json.loads(provision(capsys, "site", "--plan", "--json")[1])["in_use"]) == ["node1"]
+    code, _, err = provision(capsys, "site", "--plan", "--busy", "refuse")
+    assert (code, "node1 is in use: run x" in err) == (2, True)
+    assert "in use" not in provision(capsys, "site", "--plan", "--stage-only")[1]
 
 
 def test_plan_tells_what_was_never_tried_and_goes_on(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
