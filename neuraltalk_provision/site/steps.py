@@ -15,6 +15,8 @@ from neuraltalk_provision.site.events import LONGEST_MESSAGE, Change, Event, Fai
 
 UNDONE = "absent"
 """The state of activation_timer after which no activation is open on a host."""
+CONFIRMED = "confirmed"
+"""The state of activation_timer after which a host has the new generation, tested, and only old ones are removed."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,11 @@ def activate(hosts: Sequence[str], given: Mapping[str, Any], settings: Settings,
     last = results.by_host("activation_timer")
     # The last of them, after a failure, is that the timer is disarmed and an activation undone.
     open_ = {host for host, result in last.items() if result.get("state") != UNDONE}
+    kept = {host for host, result in last.items() if result.get("state") == CONFIRMED}
     failures = tuple(
-        replace(failure, not_undone=failure.host in open_) for failure in host_results.failures_of(results, hosts)
+        replace(failure, not_undone=failure.host in open_)
+        for failure in host_results.failures_of(results, hosts)
+        if not (failure.unreachable and failure.host in kept)
     )
     failed = {failure.host for failure in failures}
     pruned = {host: _not_removed(result) for host, result in results.by_host("stack_generation").items()}
@@ -103,7 +108,8 @@ def _not_removed(result: Mapping[str, Any]) -> str:
     """Why old generations were not removed; empty if all were."""
     found = host_results.read(PrunedResult, result)
     if isinstance(found, str):
-        told = str(result["msg"]) if result.get("failed") and result.get("msg") else found
+        ended = result.get("failed") or result.get("unreachable")
+        told = str(result["msg"]) if ended and result.get("msg") else found
         return str(Kept(id="", problem=told[:LONGEST_MESSAGE]))
     return "; ".join(str(one) for one in found.kept)[:LONGEST_MESSAGE]
 

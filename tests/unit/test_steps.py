@@ -60,6 +60,23 @@ def test_what_could_not_be_removed_is_told_with_its_reason(
     assert f"node1: {why}" in capsys.readouterr().err if why else not done.not_removed
 
 
+def test_host_that_is_lost_after_its_activation_was_confirmed_has_not_failed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was lost while its old generations were removed, and a rollout that was to return its hosts returned it."""
+    lost = Failure("node1", "Prune | Remove the oldest", "Connection timed out", unreachable=True)
+    pruned = ("node1", "stack_generation", {"unreachable": True, "msg": "Connection timed out"})
+    for confirmed in (True, False):
+        last = ("node1", "activation_timer", {"state": "confirmed"} if confirmed else ARMED)
+        found = PlayResults(results=(last, pruned), failures=(lost,))
+        monkeypatch.setattr(playbook, "run", lambda *_, found=found: playbook.Outcome(4, found))
+        done = steps.activate(["node1"], {}, Settings(), Output())
+        assert [one.host for one in done.failures] == ["node1"] * (not confirmed)
+        assert bool(done.not_removed) == confirmed
+        words = "node1: old generations were not removed: Connection timed out" if confirmed else ""
+        assert words in capsys.readouterr().err
+
+
 def test_old_generations_are_removed_last_and_where_no_failure_undoes_the_activation() -> None:
     (play,) = yaml.safe_load((paths.playbooks() / "activate.yml").read_text(encoding="utf-8"))
     activation, removal = play["tasks"]
