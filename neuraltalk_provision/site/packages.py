@@ -58,8 +58,9 @@ def _with_result(plan: HostPlan, result: PackagesInfoResult) -> HostPlan:
         plan = replace(plan, refusals=plan.refusals + refusals(plan, result))
     elif result.broken:
         plan = replace(plan, refusals=(*plan.refusals, f"{plan.host}: {_broken(result)}"))
-    elif result.lacks:
-        plan = replace(plan, remark="\n".join(filter(None, (plan.remark, _lacking(plan, result)))))
+    elif result.lacks or result.problem:
+        told = _lacking(plan, result) if result.lacks else _refused(plan, result)
+        plan = replace(plan, remark="\n".join(filter(None, (plan.remark, told))))
     return judged(plan, result)
 
 
@@ -90,6 +91,11 @@ def _lacking(plan: HostPlan, result: PackagesInfoResult) -> str:
         )
         + ". `provision site` reads them again"
     )
+
+
+def _refused(plan: HostPlan, result: PackagesInfoResult) -> str:
+    """The remark on packages that the lists of the host have and its package manager would not install."""
+    return "\n".join((*refusals(plan, result), "  `provision site` reads them again"))
 
 
 def _origins(plan: HostPlan, result: PackagesInfoResult) -> str:
@@ -137,7 +143,7 @@ def refusals(plan: HostPlan, result: PackagesInfoResult) -> tuple[str, ...]:
         "Collect that archive again from repositories of the same release that are not older than this host "
         "(docs/mirror.md); or install what is missing from the host's own repositories"
     )
-    own = "this host's own repositories"
+    own = "this host's own repositories, as they were last read"
     if not archive:
         cure = "Add the packages archive of this platform to the mirror, or configure the host's repositories"
     found = []

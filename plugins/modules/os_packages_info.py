@@ -12,8 +12,8 @@ description:
   - With O(index) they simulate it. The index is written into a temporary directory, which is removed. So a plan knows
     of packages that the repository lacks, and of packages that do not go with those of the host.
   - With O(repository) they also read the package files. So a proof knows that no file is missing or damaged.
-  - Without both, an installation from the host's own repositories is simulated. With O(cached), only what was read of
-    them before is looked up.
+  - Without both, an installation from the host's own repositories is simulated. With O(cached), only what was read
+    of them before counts.
 options:
   manager:
     description: The package manager to use.
@@ -39,7 +39,7 @@ options:
     type: str
     default: ''
   cached:
-    description: Read no repository and simulate nothing. V(lacks) is empty if nothing was read before.
+    description: Read no repository. V(lacks) and V(problem) are empty if nothing was read before.
     type: bool
     default: false
 extends_documentation_fragment: [action_common_attributes]
@@ -162,20 +162,20 @@ def attempt(manager, required, optional, files, cached=False):
     if answer["lacks"] and unread:
         # The repository that could not be read is probably the one that has them.
         return dict(answer, problem=unread)
-    if cached or not known:
+    if not known or cached and answer["lacks"]:
         return answer
-    problem = _refusal(manager, sorted(known), files)
+    problem = _refusal(manager, sorted(known), files, cached)
     needed = [name for name in missing if name in known]
-    if problem and len(needed) < len(known) and not _refusal(manager, needed, files):
+    if problem and len(needed) < len(known) and not _refusal(manager, needed, files, cached):
         # Only optional packages are refused, for example because one conflicts with a package of the host.
         return dict(answer, absent=wanted)
     return dict(answer, problem=problem)
 
 
-def _refusal(manager, names, files):
+def _refusal(manager, names, files, cached):
     """Why these packages cannot be installed, in the words of the package manager; empty if they can."""
     first = ""
-    for argv in manager.simulations(names, files):
+    for argv in manager.simulations(names, files, cached):
         text, code = _output(argv)
         if not manager.is_refusal(text, code, files):
             return ""

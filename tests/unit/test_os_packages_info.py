@@ -370,7 +370,7 @@ def test_archive_that_lacks_packages_of_el_is_told_with_the_repository_that_has_
 
 
 @pytest.mark.parametrize("manager", ["apt", "dnf", "yum"])
-def test_lookup_reads_no_repository_and_simulates_nothing(
+def test_lookup_reads_no_repository_and_simulates_nothing_that_is_known_to_fail(
     load: Callable[[str], ModuleType], run_module: Run, monkeypatch: pytest.MonkeyPatch, manager: str
 ) -> None:
     host = Host(load, monkeypatch, {"gcc"})
@@ -380,6 +380,35 @@ def test_lookup_reads_no_repository_and_simulates_nothing(
     host.known = set()
     said = run_module("os_packages_info", **given)
     assert (said["lacks"], said["versions"]) == ([], []), "nothing was read before, so nothing is known"
+
+
+@pytest.mark.parametrize("manager", ["apt", "dnf", "yum"])
+def test_what_was_read_before_is_enough_to_see_that_packages_do_not_go_together(
+    load: Callable[[str], ModuleType], run_module: Run, monkeypatch: pytest.MonkeyPatch, manager: str
+) -> None:
+    """A host with held or foreign packages: the plan promised what `site` could not install."""
+    host = Host(load, monkeypatch, {"gcc", "make"})
+    host.said, host.code = ("E: Unable to correct problems, you have held broken packages.", 100)
+    if manager != "apt":
+        host.said, host.code = "Error: \n Problem: package make-4 requires guile", 1
+    given = {"manager": manager, "required": ["gcc", "make"], "optional": ["sox"], "cached": True}
+    assert host.said.splitlines()[-1].strip() in run_module("os_packages_info", **given)["problem"]
+    assert {"-s", "-C"} & set(host.commands[-1]) and "update" not in str(host.commands)
+
+
+def test_packages_that_did_not_go_together_when_lists_were_read_are_a_remark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No refusal, because `site` reads the lists again."""
+    said = {"lacks": [], "absent": [], "problem": "E: you have held broken packages.", "broken": "", "versions": []}
+    plan = planned("bare")
+    answering(monkeypatch, PlayResults(results=((plan.host, "os_packages_info", said),)))
+    ((found,), _failures) = packages.tried((plan,), settings(tmp_path), Output())
+    assert found.refusals == plan.refusals
+    assert (
+        "node1: apt cannot install the packages of this host's own repositories, as they were last read" in found.remark
+    )
+    assert found.remark.endswith("E: you have held broken packages.\n  `provision site` reads them again")
 
 
 def test_host_that_gives_no_answer_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

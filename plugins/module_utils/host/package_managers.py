@@ -65,11 +65,11 @@ class Apt(object):
         argv = APT_GET + ["--no-install-recommends"] + KEEP_PACKAGES + self.repair_options + keep
         return argv + self.options + ["install"] + names
 
-    def simulations(self, names, files):
+    def simulations(self, names, files, cached=False):
         """The commands that only find out whether packages could be installed; one success is enough.
 
-        With `files` they also read the package files, else the index alone. The second command is for a host on which
-        an interrupted dpkg left dependencies missing; see `repair`.
+        With `files` they also read the package files, else the index alone: apt never reads its repositories for this.
+        The second command is for a host on which an interrupted dpkg left dependencies missing; see `repair`.
         """
         start = APT_GET + ["--download-only" if files else "-s", "--no-install-recommends"] + KEEP_PACKAGES
         return [start + more + self.options + ["install"] + names for more in ([], REPAIR)]
@@ -137,13 +137,13 @@ class Rpm(object):
     def install(self, names):
         return [self.command, "-y"] + self.options + ["install"] + names
 
-    def simulations(self, names, files):
+    def simulations(self, names, files, cached=False):
         """The commands that only find out whether packages could be installed; one success is enough.
 
-        With `files` they also read the package files, else the index alone.
+        With `files` they also read the package files, else the index alone; with `cached` no repository is read.
         """
         how = ["-y", "--downloadonly"] if files else ["--assumeno"]
-        return [[self.command, "-q"] + self.options + how + ["install"] + names]
+        return [[self.command, "-q"] + ["-C"] * cached + self.options + how + ["install"] + names]
 
     @staticmethod
     def is_refusal(output, code, files):
