@@ -22,6 +22,7 @@ from neuraltalk_provision.runs import hosts
 from neuraltalk_provision.runs.progress import ending
 from neuraltalk_provision.runs.request.spec import RunSpec
 from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import inventory_names
 
 app = typer.Typer(
     help="Data sets: make one from pictures and captions, find files that a training cannot load, copy files to hosts.",
@@ -80,6 +81,8 @@ def run_program(
     request.check(wanted)
     document = wanted.as_request()
     if plan:
+        if host:
+            inventory_names.refuse_unknown(settings, host)
         words = [*_words(document), *(["--host", host] if host else [])]
         output.say(f"would {name} on {host or 'this machine'}: provision data {name} {shlex.join(words)}")
         output.result({"plan": document, "host": host or None})

@@ -22,6 +22,7 @@ from neuraltalk_provision.runs.progress.ending import RunEnd
 from neuraltalk_provision.runs.request import document, spec, stages
 from neuraltalk_provision.runs.request.spec import RunSpec
 from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import inventory_names
 
 SHOWN = 20
 """The maximum number of files set aside that are printed."""
@@ -170,6 +171,8 @@ def submit(
 ) -> int:
     """Submit each set of runs to Slurm as one job; return the exit code."""
     jobs: list[dict[str, object]] = []
+    if plan:
+        inventory_names.refuse_unknown(settings, host)
     for runs in sets:
         if plan:
             show_plan(runs, f"a Slurm node, submitted from {host},", output)
@@ -204,6 +207,7 @@ def interrupted(every: Sequence[RunSpec], done: Sequence[str], document: Mapping
 def run_all(runs: Sequence[RunSpec], host: str, settings: Settings, output: Output, plan: bool, detach: bool) -> int:
     """Start runs one after the other on one card, and follow them to their end, unless `detach` is set."""
     if plan:
+        inventory_names.refuse_unknown(settings, host)
         show_plan(runs, host, output)
         output.result({"plan": [asdict(run) for run in runs], "host": host})
         return EXIT_FINE

@@ -16,6 +16,8 @@ from neuraltalk_provision.site import ansible_inventory
 _MOST = 1 << 28
 """Bytes that are read of an inventory."""
 _NO_HOST = ("auto", "none")
+_OF_PATTERNS = frozenset("*?[]:,&!~@")
+_ADVICE = "`ansible-inventory -i INVENTORY --graph` lists its hosts and groups. No host was asked."
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,19 @@ def check(settings: Settings) -> None:
                     *problems,
                 ]
             ),
-            advice="`ansible-inventory -i INVENTORY --graph` lists its hosts and groups. No host was asked.",
+            advice=_ADVICE,
+        )
+
+
+def refuse_unknown(settings: Settings, host: str) -> None:
+    """UsageError if the inventory has no host or group of that name, for a plan that asks no host.
+
+    Nothing is known of a pattern of Ansible, or if the inventory cannot be read.
+    """
+    names = _read(settings.inventory) if not _OF_PATTERNS & set(host) else None
+    if names and host not in names.hosts and host not in names.groups:
+        raise UsageError(
+            f"{inventories.named(settings.inventory)}: {_unknown('host', host, names.hosts, ())}", advice=_ADVICE
         )
 
 

@@ -31,7 +31,7 @@ from neuraltalk_provision.results.one_run import Caption, SetAside
 from neuraltalk_provision.runs import hosts
 from neuraltalk_provision.runs.progress.ending import RunEnd
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import converge, operations, playbook
+from neuraltalk_provision.site import converge, inventory_names, operations, playbook
 from neuraltalk_provision.site.events import Change, Failure, PlayResults
 from neuraltalk_provision.site.plan import HostPlan
 from neuraltalk_provision.site.sharing import Share
@@ -639,6 +639,7 @@ def test_planned_run_starts_nothing(capsys: Capture, monkeypatch: pytest.MonkeyP
         raise HostError("it was started")
 
     monkeypatch.setattr(hosts, "start", refuse)
+    monkeypatch.setattr(inventory_names, "refuse_unknown", lambda *_given: None)
     code, out, _ = provision(capsys, *EVAL[:5], "--plan", *EVAL[5:])
     assert (code, out) == (0, "would run on node1 as r: th eval.lua -backend nn -gpuid -1 -model /m.t7\n")
     code, out, _ = provision(capsys, *EVAL[:5], "--plan", "--json", *EVAL[5:])

@@ -16,6 +16,7 @@ from neuraltalk_provision.results.run import Ending
 from neuraltalk_provision.runs import hosts
 from neuraltalk_provision.runs.progress.ending import RunEnd
 from neuraltalk_provision.runs.request.spec import RunSpec
+from neuraltalk_provision.site import inventory_names
 from tests.unit.runs import started_run
 from tests.unit.test_cli import Capture, provision, site
 
@@ -136,7 +137,10 @@ def test_what_goes_with_a_host_only_is_refused_without_one(capsys: Capture, here
     assert here == []
 
 
-def test_plan_of_a_data_set_can_be_typed(capsys: Capture, here: Asked, site: Path) -> None:
+def test_plan_of_a_data_set_can_be_typed(
+    capsys: Capture, here: Asked, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inventory_names, "refuse_unknown", lambda *_given: None)
     given = ("--input_json", "my raw.json", "--input_json", "b.json", "--num_val", 0, "--set-aside")
     _, out, _ = provision(capsys, "data", "prepare", *given, "--word_count_threshold", 0, "--plan")
     words = ("--input_json", str(site / "my raw.json"), "--input_json", str(site / "b.json"))

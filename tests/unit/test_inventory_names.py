@@ -12,6 +12,7 @@ from neuraltalk_provision.fleet import survey
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import host_state, inventory_names
+from tests.unit.test_cli import provision
 
 pytestmark = pytest.mark.slow
 
@@ -121,3 +122,33 @@ def test_host_of_a_rollout_that_the_inventory_lost_is_set_aside(
     with pytest.raises(UsageError, match="none of the hosts of the rollout"):
         survey.survey(settings, ["node7"], Output(as_json=True), named=True)
     assert len(asked) == 1
+
+
+PLANS = {
+    "train": ["--", "-input_h5", "/d/x.h5", "-input_json", "/d/x.json"],
+    "eval": ["--launcher", "slurm", "--", "-model", "/d/m.t7"],
+    "data inspect": ["/d/pictures"],
+}
+
+
+@pytest.mark.parametrize("verb", PLANS)
+def test_plan_of_a_run_refuses_a_host_that_the_inventory_does_not_have(
+    inventory: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """It promised a run that could not be started."""
+    monkeypatch.chdir(inventory.parent)
+
+    def planned(host: str) -> tuple[int, str]:
+        code, _, err = provision(capsys, *verb.split(), "--plan", "--host", host, "-i", inventory, *PLANS[verb])
+        return code, err
+
+    code, err = planned("nod2")
+    assert code == 2
+    assert f"{inventory}: the inventory has no host called nod2; did you mean node2" in " ".join(err.split())
+    assert planned("node2")[0] == 0
+
+
+def test_pattern_for_the_host_of_a_run_is_left_to_ansible(inventory: Path) -> None:
+    for host in ("node[1:1]", "node1:!node2", "canary"):
+        inventory_names.refuse_unknown(Settings(inventory=inventory), host)
+    inventory_names.refuse_unknown(Settings(inventory=inventory.parent / "none.yml"), "node9")
