@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import http.server
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from neuraltalk_provision import paths
 from neuraltalk_provision.rules import codes
 from plugins.module_utils.host import download, web
 from tests.unit.modules import ModuleError
@@ -332,3 +335,23 @@ def test_directory_of_another_user_is_refused(fetch: Run, path: Path, server: Se
 
 def test_text_of_a_server_cannot_change_what_is_shown() -> None:
     assert web.shown("a\x1b[2J\u202e" + "x" * 500) == "a?[2J?" + "x" * 194
+
+
+def test_python_without_openssl_downloads_without_tls_and_says_why_it_cannot_with_it(
+    server: Server, tmp_path: Path
+) -> None:
+    """Every download, also without TLS, ended with "No module named '_ssl'"."""
+    program = (
+        "import sys; sys.modules['_ssl'] = None; from plugins.module_utils.host import download; "
+        f"wanted = download.Wanted('nn', 'nn.tgz', sys.argv[1], {SHA256!r}, {len(GOOD)}, sys.argv[2]); "
+        "print(download.fetch(wanted))"
+    )
+
+    def fetched(url: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", program, url, str(tmp_path / "nn.tgz")]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=paths.share())
+
+    assert fetched(server.url).returncode == 0, "without TLS nothing is missing"
+    refused = fetched("https://127.0.0.1/nn.tgz")
+    assert "nn.tgz cannot be downloaded from https://127.0.0.1/nn.tgz: the Python of this host was" in refused.stderr
+    assert "compiled without OpenSSL (it has no module ssl). Set ansible_python_interpreter" in refused.stderr

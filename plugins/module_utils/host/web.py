@@ -13,7 +13,6 @@ import base64
 import collections
 import re
 import socket
-import ssl
 
 from .texts import PY2, as_native, as_text
 from ..rules.texts import without_users
@@ -21,13 +20,25 @@ from ..rules.texts import without_users
 if PY2:
     from httplib import HTTPException
     from urllib import unquote
-    from urllib2 import HTTPError, HTTPRedirectHandler, HTTPSHandler, ProxyHandler, Request, URLError, build_opener
+    from urllib2 import HTTPError, HTTPRedirectHandler, ProxyHandler, Request, URLError, build_opener
     from urlparse import urlsplit
 else:
     from http.client import HTTPException
     from urllib.error import HTTPError, URLError
     from urllib.parse import unquote, urlsplit
-    from urllib.request import HTTPRedirectHandler, HTTPSHandler, ProxyHandler, Request, build_opener
+    from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
+
+try:
+    import ssl
+
+    if PY2:
+        from urllib2 import HTTPSHandler
+    else:
+        from urllib.request import HTTPSHandler
+    _CERTIFICATE, _TLS = (getattr(ssl, "CertificateError", ssl.SSLError),), (ssl.SSLError,)
+except ImportError:  # a Python that was compiled without OpenSSL
+    ssl = None  # type: ignore[assignment]
+    _CERTIFICATE = _TLS = ()
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,6 +95,12 @@ def opener(url, login, ca):
     if login and scheme != "https":
         raise RefusedError("user and password would be sent unencrypted: use https:// in artifact_url")
     handlers = [_SameOrigin(), ProxyHandler({})]  # type: list[Any]
+    if scheme == "https" and ssl is None:
+        raise RefusedError(
+            "the Python of this host was compiled without OpenSSL (it has no module ssl). Set "
+            "ansible_python_interpreter to another one, or leave artifact_url out of the provision.yml for this host: "
+            "the controller sends the files then"
+        )
     if scheme == "https":
         try:
             handlers.append(HTTPSHandler(context=ssl.create_default_context(cadata=as_text(ca) or None)))
@@ -116,7 +133,7 @@ def ask(made, url, start, tag, timeout):
         raise _of_status(error.code, error, made)
     except URLError as error:
         raise _of_reason(error.reason)
-    except (HTTPException, EnvironmentError, ssl.CertificateError) as error:
+    except (HTTPException, EnvironmentError) + _CERTIFICATE as error:
         raise _of_reason(error)
 
 
@@ -161,12 +178,12 @@ def _of_status(code, error, made):
 def _of_reason(reason):
     """The exception for what a connection failed with."""
     text = shown(str(reason)) or type(reason).__name__
-    if isinstance(reason, ssl.CertificateError) or (isinstance(reason, ssl.SSLError) and "certificate" in text.lower()):
+    if isinstance(reason, _CERTIFICATE) or (isinstance(reason, _TLS) and "certificate" in text.lower()):
         return RefusedError(
             "its certificate is not accepted: %s. artifact_ca must be the CA that signed it, and the certificate must "
             "be for the name in artifact_url" % text
         )
-    if isinstance(reason, ssl.SSLError) and any(words in text.lower() for words in NO_TLS):
+    if isinstance(reason, _TLS) and any(words in text.lower() for words in NO_TLS):
         return RefusedError("it does not use TLS there: %s" % text)
     if isinstance(reason, socket.timeout):
         return LostError("it sent nothing for too long")
