@@ -54,6 +54,8 @@ ADVICE: Mapping[str, str] = {
     codes.MEMORY_FULL: "there is not enough memory: free some, or use less (build_jobs in provision.yml, --jobs)",
     codes.DISK_BROKEN: "the disk or the file system reports errors: check dmesg on that host",
     codes.FILE_DENIED: "permission was denied: set ansible_become, or make the file system writable",
+    codes.PATH_LONG: "a path is longer than the file system allows (4,095 bytes, and 255 for a name): choose a shorter "
+    "one, for example for stack_root",
     codes.SUDO_TTY: "sudo demands a terminal on this host (requiretty): set ansible_pipelining: false for it, or allow "
     "it in sudoers with `Defaults:USER !requiretty`",
     codes.SUDO_SILENT: "the login succeeded, but sudo, or what else ansible_become_method names, did not answer in "

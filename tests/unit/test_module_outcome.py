@@ -111,6 +111,7 @@ def test_what_nobody_expected_is_a_bug_with_its_trace(outcome: ModuleType, error
         (errno.EIO, codes.DISK_BROKEN),
         (errno.EACCES, codes.FILE_DENIED),
         (errno.EROFS, codes.FILE_DENIED),
+        (errno.ENAMETOOLONG, codes.PATH_LONG),
         (errno.ENOMEM, codes.MEMORY_FULL),
         (errno.ENOENT, codes.BUG),
         (errno.ENOTDIR, codes.BUG),

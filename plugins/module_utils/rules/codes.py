@@ -33,6 +33,7 @@ SLURM_REFUSED = "slurm.refused"
 """Slurm does not allow this user to drain or resume a node."""
 FILE_TAKEN = "file.taken"
 """A file of that name is there and has other contents."""
+PATH_LONG = "path.too_long"
 PORT_IN_USE = "port.in_use"
 SOURCE_CHANGED = "source.changed"
 """The file was changed on the controller while it was pushed."""
@@ -53,6 +54,7 @@ _OF_ERRNO = {
     errno.EACCES: FILE_DENIED,
     errno.EPERM: FILE_DENIED,
     errno.EROFS: FILE_DENIED,
+    errno.ENAMETOOLONG: PATH_LONG,
 }
 
 
