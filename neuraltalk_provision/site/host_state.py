@@ -37,7 +37,10 @@ KNOWN_VARIABLES = (
     "gpu_stack_cudnn_mode",
     "gpu_stack_skip_checks",
 )
-_OUR_VARIABLES = "^(" + "|".join(OUR_PREFIXES) + ")_"
+# Others may use their beginnings for variables of their own, so only a name that is nearly one of them is misspelt.
+NEAR_VARIABLES = ("neuraltalk_address", "neuraltalk_rack", "slurm_node_name")
+_NEAR = 0.8
+_OUR_VARIABLES = "^(" + "|".join((*OUR_PREFIXES, r"neural\w*", r"slurm\w*")) + ")_"
 
 
 @dataclass(frozen=True)
@@ -134,11 +137,14 @@ def _refuse_unknown_variables(states: Mapping[str, HostState], settings: Setting
         "provision_our_variables",
         "generation_interpreter",
     }
-    unknown = sorted(ours - set(KNOWN_VARIABLES) - injected)
+    unknown = [
+        name for name in sorted(ours - {*KNOWN_VARIABLES, *NEAR_VARIABLES} - injected) if _is_ours(name) or _near(name)
+    ]
     if unknown:
         names = [*Settings.model_fields, *KNOWN_VARIABLES]
         near = {
-            name: difflib.get_close_matches(name, names, 1, 0.5)
+            name: _near(name)
+            or difflib.get_close_matches(name, names, 1, 0.5)
             or difflib.get_close_matches(name.split("_", 1)[-1], names, 1, 0.5)
             for name in unknown
         }
@@ -147,6 +153,20 @@ def _refuse_unknown_variables(states: Mapping[str, HostState], settings: Setting
             f"the inventory {inventories.named(settings.inventory)} sets variables that nothing reads: "
             + ", ".join(named),
             advice="Settings of a site belong in provision.yml. An inventory can set "
-            + ", ".join(KNOWN_VARIABLES)
+            + ", ".join((*KNOWN_VARIABLES, *NEAR_VARIABLES))
             + ".",
         )
+
+
+def _is_ours(name: str) -> bool:
+    """Whether only `provision` has variables with this beginning."""
+    return name.startswith(tuple(f"{prefix}_" for prefix in OUR_PREFIXES))
+
+
+def _near(name: str) -> list[str]:
+    """The one of NEAR_VARIABLES that is nearly this name, in its first word and in the others."""
+    return [known for known in NEAR_VARIABLES if all(map(_alike, name.split("_", 1), known.split("_", 1)))]
+
+
+def _alike(word: str, other: str) -> bool:
+    return difflib.SequenceMatcher(None, word, other).ratio() >= _NEAR

@@ -53,6 +53,10 @@ def test_inventory_without_hosts_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
         ("provision_forks", "forks"),
         ("provision_keep_generation", "keep_generations"),
         ("torch_prefix", None),
+        ("neuraltalk_rak", "neuraltalk_rack"),
+        ("neuraltalk_adress", "neuraltalk_address"),
+        ("neuraltak_rack", "neuraltalk_rack"),
+        ("slurm_nodename", "slurm_node_name"),
     ],
 )
 def test_variable_that_nothing_reads_is_named_with_the_nearest(
@@ -65,6 +69,13 @@ def test_variable_that_nothing_reads_is_named_with_the_nearest(
         "the inventory /srv/my 'site'/hosts.yml sets variables that nothing reads: " + variable
     )
     assert (f"did you mean {near}?" in caught.value.message) == (near is not None)
+
+
+def test_variables_of_others_with_a_similar_beginning_are_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = ("neuraltalk_users", "neuraltalk_backup", "slurm_nodes", "slurm_config", "neural_net")
+    ours = ("neuraltalk_rack", "neuraltalk_address", "slurm_node_name")
+    answering(monkeypatch, PlayResults(results=(answer("node1", *ours, *theirs),)))
+    assert list(host_state.read(Settings(), catalogue.load()).states) == ["node1"]
 
 
 def test_variables_that_are_ours_to_give_are_not_the_inventorys(monkeypatch: pytest.MonkeyPatch) -> None:
