@@ -35,7 +35,8 @@ try:
         from urllib2 import HTTPSHandler
     else:
         from urllib.request import HTTPSHandler
-    _CERTIFICATE, _TLS = (getattr(ssl, "CertificateError", ssl.SSLError),), (ssl.SSLError,)
+    _TLS = (ssl.SSLError,)  # type: tuple[type[Exception], ...]
+    _CERTIFICATE = (getattr(ssl, "CertificateError", ssl.SSLError),)  # type: tuple[type[Exception], ...]
 except ImportError:  # a Python that was compiled without OpenSSL
     ssl = None  # type: ignore[assignment]
     _CERTIFICATE = _TLS = ()
