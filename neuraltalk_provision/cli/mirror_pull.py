@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision import yaml_file
 from neuraltalk_provision.catalogue import target
-from neuraltalk_provision.catalogue.model import GitSource
+from neuraltalk_provision.catalogue.model import Catalogue, GitSource, PackageSource, UrlSource
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FINE, MirrorError
 from neuraltalk_provision.mirror import addresses, collecting, collectors, pull, pull_plan, repository_file
@@ -87,6 +88,8 @@ def pull_(
     begin = time.monotonic()
     with TransferDisplay(output, len(planned.of("collect")), 0) as display:
         planned = collecting.collect(place, planned, gather, display, known=known, jobs=jobs)
+    for line in _unused(catalogue, planned, known, bool(only)):
+        output.remark("remark", f"{address_file}: {line}")
     if plan:
         _show(output, place, planned, bool(only))
         document = _document(place, planned)
@@ -113,6 +116,16 @@ def pull_(
     output.say(_summary(place, planned, len(pulled.added), document["seconds"]))
     output.result(document)
     return EXIT_FINE
+
+
+def _unused(catalogue: Catalogue, planned: PullPlan, known: Mapping[str, str], some: bool) -> list[str]:
+    """What is said of lines of --addresses that replace nothing. Where kept packages came from is not known."""
+    every = {one.origin for one in planned.transfers}
+    for source in catalogue.sources.values():
+        every |= {source.address} if isinstance(source, GitSource | UrlSource) else set()
+        every |= {part.address for part in source.submodules} if isinstance(source, GitSource) else set()
+    found = all(row.state == "pull" for row in planned.rows if isinstance(row.source, PackageSource))
+    return addresses.unused(known, every, certain=found and not some)
 
 
 def _not_found(planned: PullPlan) -> tuple[pull.Failure, ...]:

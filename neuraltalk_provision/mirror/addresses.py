@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from neuraltalk_provision.errors import UsageError
@@ -51,6 +52,21 @@ def replaced(address: str, known: Mapping[str, str]) -> str:
         if address.startswith(old) and (not rest or old.endswith("/") or rest.startswith("/")):
             return known[old] + rest
     return address
+
+
+def unused(known: Mapping[str, str], every: Collection[str], *, certain: bool) -> list[str]:
+    """A sentence for each line that replaces none of these addresses.
+
+    With `certain`, they are all that there are. Otherwise only a line that is nearly a beginning of one is told.
+    """
+    beginnings = {address[: match.end()] for address in every for match in re.finditer(r"(?<=[^/:])(?=/|$)", address)}
+    told = []
+    for old in known:
+        if all(replaced(address, {old: ""}) == address for address in every):
+            near = difflib.get_close_matches(old.rstrip("/"), sorted(beginnings), 1, 0.8)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            told += [f"nothing that is pulled has an address that begins with {old}{meant}"] if certain or near else []
+    return told
 
 
 def scheme(address: str) -> str:

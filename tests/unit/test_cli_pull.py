@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from neuraltalk_provision import catalogue
+from neuraltalk_provision import catalogue, yaml_file
 from neuraltalk_provision.cli import main
 from tests.unit import repositories
 
@@ -64,6 +64,19 @@ def test_pull_fills_the_mirror_and_the_second_one_says_that_there_is_nothing(sit
     assert "already has all 3 artifacts that can be pulled" in out
     assert time.monotonic() - begin < 3
     assert "nothing to move" in pull(capsys, "--plan")[1]
+
+
+def test_line_of_the_addresses_that_replaces_nothing_is_named(site: Path, capsys: Capture) -> None:
+    """A misspelt line was not used, and the command asked the server that it was to replace."""
+    used = next(iter(yaml_file.read(site / "map.yml")))
+    with (site / "map.yml").open("a") as file:
+        file.write(f"{used}x: file:///srv/git\nhttp://deb.example.org/debian: file:///srv/debian\n")
+    begin = "remark: map.yml: nothing that is pulled has an address that begins with "
+    err = pull(capsys, "--plan")[2]
+    assert f"{begin}{used}x; did you mean {used}?\n" in err
+    assert f"{begin}http://deb.example.org/debian\n" in err
+    some = pull(capsys, "--plan", "--only", "nn")[2]
+    assert some.count(begin) == 1, "other artifacts may have such an address"
 
 
 def test_json_is_one_document(site: Path, capsys: Capture) -> None:
