@@ -12,6 +12,8 @@ description:
     differs from the entry in the mirror's lock is removed.
   - If the file is missing or wrong, O(src) is sent. The copy gets its name only if it has the sha256 of the lock,
     because the file on the controller can have changed since it was checked.
+  - Other versions of the file, whose names differ only in the digits of the sha256, are removed, with what is left of
+    their transfers.
   - Only root and the user who builds must be able to replace the file between this check and its use. So a directory
     that other users own or can write to is refused. It is made if it does not exist.
 options:
@@ -78,6 +80,7 @@ seen:
 
 import io
 import os
+import re
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
@@ -109,6 +112,18 @@ def remove_any(path):
         shutil.rmtree(path)
     else:
         remove(path)
+
+
+def other_versions(path):
+    """Other versions of the file at `path` (rules/artifacts.py), and what is left of their transfers, as paths."""
+    directory, name = os.path.split(path)
+    own = re.match(r"([0-9a-f]{16})-(.+)\Z", name)
+    if not own:
+        return []
+    file = "([0-9a-f]{16})-" + re.escape(own.group(2))
+    version = re.compile(r"(?:%s|\.%s(?:\.sent|(?:\.[0-9a-f]{16})?\.part))\Z" % (file, file))
+    found = [version.match(other) for other in sorted(os.listdir(directory))]
+    return [os.path.join(directory, one.group()) for one in found if one and own.group(1) not in one.groups()]
 
 
 def place(options):
@@ -168,9 +183,10 @@ def work(module):
         return place(options)
     exists, seen = os.path.lexists(path), digest_of(path)
     whole = seen == options["sha256"]
-    if exists and not whole and not module.check_mode:
-        remove_any(path)
-    return {"changed": is_new or (exists and not whole), "whole": whole, "seen": seen}
+    wrong = ([path] if exists and not whole else []) + other_versions(path)
+    for one in [] if module.check_mode else wrong:
+        remove_any(one)
+    return {"changed": is_new or bool(wrong), "whole": whole, "seen": seen}
 
 
 def main():

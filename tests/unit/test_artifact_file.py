@@ -69,6 +69,22 @@ def test_parts_of_downloads_and_of_other_hosts_are_not_needed_any_more(ask: Run,
     assert sorted(file.name for file in path.parent.iterdir()) == [f".{path.name}.other.part", path.name]
 
 
+def test_other_versions_of_a_file_are_removed(ask: Run, path: Path) -> None:
+    """An archive of OS packages has some hundred megabytes, and those of all earlier sites stayed on each host."""
+    other, half = "0123456789abcdef-nn.tgz", "fedcba9876543210-nn.tgz"
+    old = [other, f".{half}.sent", f".{half}.part", f".{half}.{'0' * 16}.part"]
+    others = ["0123456789abcdef-nngraph.tgz", "0123456789abcdef-nn.tgz.orig", "nn.tgz", f"{other}.part", "xnn.tgz"]
+    for name in (*old, *others):
+        path.with_name(name).write_bytes(b"earlier")
+    assert ask(check=True)["changed"] is True
+    assert len(list(path.parent.iterdir())) == len(old) + len(others)
+    path.write_bytes(GOOD)
+    said = ask()
+    assert (said["changed"], said["whole"]) == (True, True)
+    assert sorted(file.name for file in path.parent.iterdir()) == sorted([*others, path.name])
+    assert ask()["changed"] is False
+
+
 def test_file_that_was_exchanged_before_it_was_sent_is_named_with_both_digests(
     ask: Run, path: Path, sent: Path
 ) -> None:
