@@ -54,10 +54,13 @@ def waves_of(found: Survey, settings: Settings, doubtful: Collection[str] = ()) 
     changing = _concerned(plans, Phase.FULL, doubtful)
     changed = {plan.host for plan in changing}
     follows = {plan.host: plan.share.builder for plan in changing if plan.share and plan.share.builder in changed}
+    groups = dict(found.groups)
+    for host, builder in follows.items():  # what is activated by the one is activated for the other
+        groups[builder] = (*groups.get(builder, ()), *found.groups.get(host, ()))
     divided = waves.divide(
         settings.waves,
         [plan.host for plan in changing if plan.host not in follows],
-        found.groups,
+        groups,
         unwell=[one.host for one in found.aside],
         unchanged=[plan.host for plan in plans if plan.host not in changed],
     )
@@ -272,6 +275,7 @@ def _concerned(plans: Sequence[HostPlan], phase: Phase, doubtful: Collection[str
     confirmed that they work.
     """
     if phase is Phase.STAGE_ONLY:
-        return [plan for plan in plans if plan.stages or plan.prepares]
-    own = {plan.host for plan in plans if plan.changes or plan.host in doubtful}
+        own = {plan.host for plan in plans if plan.stages or plan.prepares}
+    else:
+        own = {plan.host for plan in plans if plan.changes or plan.host in doubtful}
     return [plan for plan in plans if plan.host in own or (plan.share and plan.share.builder in own)]

@@ -269,7 +269,7 @@ def standing(
     return Standing(
         divided,
         budget,
-        staging=frozenset(plan.host for plan in plans if plan.stages or plan.prepares),
+        staging=frozenset(p.host for p in plans if p.stages or p.prepares or phase is Phase.STAGE_ONLY),
         activating=frozenset(plan.host for plan in plans),
         aside={one.host: one.reason for one in found.aside},
         phase=phase,

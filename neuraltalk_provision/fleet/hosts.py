@@ -152,10 +152,15 @@ class Playbooks:
 
     @staticmethod
     def _without_builder(plans: Iterable[HostPlan], failures: Iterable[Failure]) -> list[Failure]:
-        """A failure for each host for which another one works that has failed."""
+        """A failure for each host for which another one works that has failed; nobody knows more of it than of that."""
         failed = {failure.host: failure for failure in failures}
         return [
-            Failure(plan.host, "", f"{plan.share.builder}, which works for both in their stack root, has failed")
+            Failure(
+                plan.host,
+                "",
+                f"{plan.share.builder}, which works for both in their stack root, has failed",
+                not_undone=failed[plan.share.builder].silent,
+            )
             for plan in plans
             if plan.share and plan.share.builder in failed and plan.host not in failed
         ]

@@ -60,8 +60,10 @@ class Survey:
         return {plan.host: plan.share.same for plan in self.plans if plan.share and plan.share.same}
 
     def with_aside(self, more: Iterable[Aside]) -> Survey:
-        """The survey with further hosts set aside."""
-        return replace(self, aside=tuple(sorted((*self.aside, *more), key=lambda one: one.host)))
+        """The survey with further hosts set aside, and those for which one of them works in their stack root."""
+        aside = [*self.aside, *more]
+        aside += _without_builder(self.plans, {one.host for one in aside})
+        return replace(self, aside=tuple(sorted(aside, key=lambda one: one.host)))
 
 
 def survey(

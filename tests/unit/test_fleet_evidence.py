@@ -44,9 +44,9 @@ def changed(settings: Settings, **more: Any) -> Settings:
     return given
 
 
-def sharing(node1: str, node2: str, others: str) -> Survey:
-    """Four hosts in these states; node2 shares the stack root of node1."""
-    share = plan("node2", state_of(node2), RECIPE, share=Share("node1", "", "nfs4 on nas:/x"))
+def sharing(node1: str, node2: str, others: str, same: str = "") -> Survey:
+    """Four hosts in these states; node2 shares the stack root of node1, or is another name of the machine `same`."""
+    share = plan("node2", state_of(node2), RECIPE, share=Share("node1", same, "nfs4 on nas:/x"))
     plans: tuple[HostPlan, ...] = (planned(node1, "node1"), share, planned(others, "node3"), planned(others, "node4"))
     return Survey(plans, (), {}, {one.host: one.host for one in plans})
 

@@ -1,0 +1,60 @@
+"""Rollouts on hosts that share a stack root: what is said of one of them holds for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from neuraltalk_provision.fleet.outcome import FleetOutcome
+from neuraltalk_provision.fleet.records import Outcome, Phase, Step
+from neuraltalk_provision.fleet.survey import Survey
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import codes
+from tests.unit.test_fleet_command import Fleet, carried_out, fleet, newest, settings
+from tests.unit.test_fleet_evidence import advice_of, changed, sharing
+
+__all__ = ["fleet", "settings"]
+
+
+def listed(outcome: FleetOutcome) -> dict[str, list[str]]:
+    """{name of the list: its hosts}."""
+    return {name: Path(file).read_text().split() for name, file in outcome.lists.items()}
+
+
+def with_groups(found: Survey, **groups: tuple[str, ...]) -> Survey:
+    """The survey with these groups of hosts."""
+    return replace(found, groups={plan.host: groups.get(plan.host, ()) for plan in found.plans})
+
+
+def test_host_for_which_nothing_is_staged_by_the_other_one_is_set_aside_too(fleet: Fleet, settings: Settings) -> None:
+    outcome = carried_out(sharing("bare", "staged", "staged"), settings, Phase.ACTIVATE)
+    assert listed(outcome) == {"done": ["node3", "node4"], "set-aside": ["node1", "node2"]}
+    reasons = {one.host: one.reason for one in outcome.aside}
+    assert "node1, which builds in the stack root that both share, is set aside" in reasons["node2"]
+
+
+def test_stack_root_belongs_to_the_first_wave_in_which_one_of_its_hosts_is(fleet: Fleet, settings: Settings) -> None:
+    """The group was refused as one without a host, although nothing was wrong with its host."""
+    chosen = changed(settings, waves=["canary", "100%"])
+    outcome = carried_out(with_groups(sharing("staged", "staged", "staged"), node2=("canary",)), chosen)
+    assert [wave.hosts for wave in outcome.waves] == [("node1", "node2"), ("node3", "node4")]
+
+
+@pytest.mark.parametrize("same", ["", "node1"])
+def test_what_nobody_knows_of_a_host_is_not_known_of_those_for_which_it_works(
+    fleet: Fleet, settings: Settings, same: str
+) -> None:
+    """The host was lost while it activated: the new generation can be current for all of them."""
+    fleet.breaks, fleet.code = {"activate.yml": {"node1"}}, codes.HOST_HANGS
+    advice = advice_of(carried_out(sharing("staged", "staged", "staged", same), settings))
+    assert "Which generation is current on node1, node2 is not known." in advice
+    assert "is still current and complete" not in advice
+
+
+def test_host_that_is_built_by_a_host_that_failed_is_not_staged(fleet: Fleet, settings: Settings) -> None:
+    fleet.breaks = {"site.yml": {"node1"}}
+    outcome = carried_out(sharing("bare", "staged", "bare"), settings, Phase.STAGE_ONLY)
+    assert listed(outcome) == {"done": ["node3", "node4"], "failed": ["node1", "node2"]}
+    assert newest(settings).hosts_with(Step.STAGE, Outcome.FAILED) == ("node1", "node2")
