@@ -140,8 +140,7 @@ def carry_out(
             )
         if remark := entries.given_up(journal.unfinished()):
             output.remark("remark", remark)
-        unchanged = [plan for plan in found.well if plan.host not in changed]
-        drained = _lifted(journal.past(), unchanged, settings, output)
+        drained = _lifted(journal.past(), _kept(found.well, changed, phase), settings, output)
         begun = journal.begin(entries.rollout(changing, divided, found, phase, settings, digest))
         journal.ended_all(Step.STAGE, map(entries.set_aside, found.aside))
         standing = entries.standing(changing, divided, budget, found, phase, settings)
@@ -215,7 +214,7 @@ def resume(
         # Who continues does not want to wait for the pause of a wave that is done.
         waited = frozenset(wave.number for wave in divided if not changing & set(wave.hosts))
         standing = replace(standing, activated=before, unsure=frozenset(earlier.touched()), waited=waited)
-        rest = [plan for plan in found.well if plan.host not in changing and not (plan.share and plan.share.same)]
+        rest = [p for p in _kept(found.well, changing, earlier.phase) if not (p.share and p.share.same)]
         drained = _lifted(past, rest, settings, output)
         return running.run(journal.resume(), standing, found, journal, settings, output, diff=diff, drained=drained)
 
@@ -231,18 +230,25 @@ def _names(plan: HostPlan) -> set[str]:
     return {plan.host, plan.share.builder if plan.share else plan.host}
 
 
+def _kept(plans: Sequence[HostPlan], changing: Collection[str], phase: Phase) -> list[HostPlan]:
+    """The plans of the hosts whose current generation stays: `changing` are those on which something is done."""
+    return [plan for plan in plans if phase is Phase.STAGE_ONLY or plan.host not in changing]
+
+
 def _lifted(
     past: Past, plans: Sequence[HostPlan], settings: Settings, output: Output, *, broken: Collection[str] = ()
 ) -> Mapping[str, str]:
-    """Lift drains that unfinished rollouts left on these hosts, on which nothing has to be done any more.
+    """Lift drains that unfinished rollouts left on these hosts, whose current generation stays.
 
-    Those of `broken` stay. Returns {host: why} of those that are still drained, or may be.
+    Those of `broken` stay, and of hosts where the current generation failed or was not confirmed. Returns {host: why}
+    of those that are still drained, or may be.
     """
     hosts = _left_drained(past, plans)
     activation = Activation("", settings, output)
     if hosts:
-        stay = [host for host in hosts if host in broken]
-        activation.lift_leftovers([host for host in hosts if host not in broken], broken=stay)
+        bad = {p.host for p in plans if p.unconfirmed or past.unproved.get(p.host) == p.current} | {*broken}
+        stay = [host for host in hosts if host in bad]
+        activation.lift_leftovers([host for host in hosts if host not in bad], broken=stay)
     return activation.drained
 
 
@@ -256,11 +262,16 @@ def _journal(settings: Settings, what: str, take_over: bool) -> AbstractContextM
 
 
 def _unproved(plans: Sequence[HostPlan], past: Past) -> set[str]:
-    """The hosts that share a stack root, and on which the verification of what was activated there failed last time.
+    """The hosts on which nobody has seen that what is current works, though perhaps nothing else has to be done there.
 
-    Nothing has to be changed on them, but nobody has seen since then that the stack works there.
+    A host that shares a stack root can have got its generation by another one, whose activation does not prove it.
     """
-    return {plan.host for plan in plans if plan.share and plan.host in past.unproved}
+    shared = past.begun | past.unproved.keys()
+    return {
+        plan.host
+        for plan in plans
+        if (plan.host in shared if plan.share else past.unproved.get(plan.host) == plan.recipe.id)
+    }
 
 
 def _all_at_once(plans: Sequence[HostPlan]) -> tuple[Wave, ...]:

@@ -9,7 +9,7 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,11 +42,13 @@ Read = TypeVar("Read", bound=Result)
 class Past:
     """What earlier rollouts left behind, each host as of the newest rollout in which it took part.
 
-    `unproved` are the hosts whose last activation or verification failed, and `unfinished` those of a rollout that did
-    not finish, or that did not come to the end of their last activation.
+    `unproved` is {host: the generation} of the hosts whose last activation or verification failed, `begun` are those on
+    which it did not come to its end. `unfinished` are the hosts on which a drain of ours may be left: those of a
+    rollout that did not finish, or whose last activation did not come to its end, or was left out.
     """
 
-    unproved: frozenset[str] = frozenset()
+    unproved: Mapping[str, str] = field(default_factory=dict)
+    begun: frozenset[str] = frozenset()
     unfinished: frozenset[str] = frozenset()
 
 
@@ -84,7 +86,8 @@ class Reader:
         with self._reading() as connection:
             # SQLite takes the other columns from the row with the maximum.
             steps = connection.execute(
-                "SELECT host, outcome, max(rollout) FROM records WHERE step = ? GROUP BY host LIMIT ?",
+                "SELECT host, outcome, target, max(rollout) FROM records JOIN hosts USING (rollout, host) "
+                "WHERE step = ? GROUP BY host LIMIT ?",
                 (Step.ACTIVATE, KEPT * MOST_HOSTS),
             ).fetchall()
             ends = connection.execute(
@@ -92,10 +95,13 @@ class Reader:
                 "GROUP BY host LIMIT ?",
                 (KEPT * MOST_HOSTS,),
             ).fetchall()
+        ended = {one: {row["host"] for row in steps if row["outcome"] == one} for one in Outcome}
+        unproved = ended[Outcome.FAILED] | ended[Outcome.LOST]
+        drained = ended[Outcome.STARTED] | ended[Outcome.LOST] | ended[Outcome.SET_ASIDE]
         return Past(
-            frozenset(row["host"] for row in steps if row["outcome"] in (Outcome.FAILED, Outcome.LOST)),
-            frozenset(row["host"] for row in ends if row["status"] in UNFINISHED)
-            | frozenset(row["host"] for row in steps if row["outcome"] in (Outcome.STARTED, Outcome.LOST)),
+            {row["host"]: row["target"] for row in steps if row["host"] in unproved},
+            frozenset(ended[Outcome.STARTED]),
+            frozenset(row["host"] for row in ends if row["status"] in UNFINISHED) | drained,
         )
 
     def holder(self) -> Holder | None:

@@ -12,6 +12,7 @@ from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.records import Phase, Status
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import codes
+from tests.unit.plans import planned
 from tests.unit.test_fleet_command import OFF, carried_out, fleet, killed_at, resumed, settings
 from tests.unit.test_fleet_evidence import Nodes, changed, killed_before_a_resume, nodes, old, one_root
 
@@ -187,4 +188,63 @@ def test_machine_that_was_off_when_its_stack_root_returned_is_resumed_later(
     resumed(monkeypatch, chosen, replace(three, plans=rest, aside=(replace(OFF, host="node2"),)))
     assert list(nodes.drained) == ["node2"]
     assert resumed(monkeypatch, chosen, three).status == Status.ROLLED_BACK
+    assert nodes.drained == {}
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+def test_drain_that_a_command_left_does_not_stay_because_the_next_one_only_stages(
+    nodes: Nodes, settings: Settings, monkeypatch: pytest.MonkeyPatch, resumes: bool
+) -> None:
+    """Otherwise the node is out of service until the maintenance window, and nobody knows."""
+    chosen = changed(settings, waves=[1, "100%"])
+    survey = replace(old("node1", "node2"), plans=tuple(planned("bare", host) for host in ("node1", "node2")))
+    survey = replace(survey, plans=tuple(replace(plan, current="aaaa", former="aaaa") for plan in survey.plans))
+    killed_at(nodes, 0)
+    with pytest.raises(SystemExit):
+        carried_out(survey, chosen)
+    assert list(nodes.drained) == ["node1"]
+
+    def die(name: str) -> None:
+        if name == "site.yml" and resumes:
+            raise SystemExit(9)
+
+    nodes.before = die
+    if resumes:
+        nodes.stuck = {"node1"}
+        with pytest.raises(SystemExit):
+            carried_out(survey, chosen, Phase.STAGE_ONLY)
+        nodes.before, nodes.stuck = lambda _name: None, set()
+        assert resumed(monkeypatch, chosen, survey).succeeded
+    else:
+        assert carried_out(survey, chosen, Phase.STAGE_ONLY).succeeded
+    assert nodes.drained == {}
+
+
+def test_node_of_a_host_that_may_not_be_whole_stays_drained_while_it_is_staged(
+    nodes: Nodes, settings: Settings
+) -> None:
+    """Its activation was not confirmed, and the host has not returned yet."""
+    chosen = changed(settings, waves=["100%"])
+    survey = replace(old("node1"), plans=(replace(planned("bare"), current="aaaa", former="aaaa"),))
+    killed_at(nodes, 0)
+    with pytest.raises(SystemExit):
+        carried_out(survey, chosen)
+    nodes.before = lambda _name: None
+    open_ = replace(survey, plans=tuple(replace(plan, unconfirmed=True) for plan in survey.plans))
+    outcome = carried_out(open_, chosen, Phase.STAGE_ONLY)
+    assert list(nodes.drained) == list(outcome.drained) == ["node1"]
+
+
+def test_drain_is_not_forgotten_because_its_host_could_not_be_asked_in_its_wave(
+    nodes: Nodes, settings: Settings
+) -> None:
+    chosen = changed(settings, waves=["100%"], max_failures=1)
+    killed_at(nodes, 0)
+    with pytest.raises(SystemExit):
+        carried_out(old("node1", "node2"), chosen)
+    nodes.before, nodes.silent = lambda _name: None, {"node1"}
+    assert carried_out(old("node1", "node2"), chosen).status == Status.FINISHED
+    assert list(nodes.drained) == ["node1"]
+    nodes.silent = set()  # and the mirror is as before the first command again
+    assert carried_out(old(done=("node1", "node2")), chosen).succeeded
     assert nodes.drained == {}

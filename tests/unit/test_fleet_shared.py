@@ -12,8 +12,8 @@ from neuraltalk_provision.fleet.records import Outcome, Phase, Step
 from neuraltalk_provision.fleet.survey import Survey
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import codes
-from tests.unit.test_fleet_command import Fleet, carried_out, fleet, newest, settings
-from tests.unit.test_fleet_evidence import advice_of, changed, sharing
+from tests.unit.test_fleet_command import Fleet, carried_out, fleet, found, newest, settings
+from tests.unit.test_fleet_evidence import FOUR, advice_of, changed, sharing
 
 __all__ = ["fleet", "settings"]
 
@@ -58,3 +58,33 @@ def test_host_that_is_built_by_a_host_that_failed_is_not_staged(fleet: Fleet, se
     outcome = carried_out(sharing("bare", "staged", "bare"), settings, Phase.STAGE_ONLY)
     assert listed(outcome) == {"done": ["node3", "node4"], "failed": ["node1", "node2"]}
     assert newest(settings).hosts_with(Step.STAGE, Outcome.FAILED) == ("node1", "node2")
+
+
+def test_host_on_which_nobody_recorded_the_verification_is_verified_by_the_next_command(
+    fleet: Fleet, settings: Settings
+) -> None:
+    """The controller was killed between the activation on one host and the verification on the other one."""
+
+    def die(name: str) -> None:
+        if name == "follow.yml":
+            raise SystemExit(9)
+
+    fleet.before = die
+    with pytest.raises(SystemExit):
+        carried_out(sharing("staged", "staged", "converged"), settings)
+    fleet.before, fleet.breaks = lambda _name: None, {"follow.yml": {"node2"}}
+    assert not carried_out(sharing("converged", "converged", "converged"), settings).succeeded
+
+
+def test_host_on_which_the_current_generation_failed_is_tested_again(fleet: Fleet, settings: Settings) -> None:
+    """It has the generation that the mirror describes, so that nothing else is to be done there."""
+    chosen = changed(settings, waves=["100%"], max_failures=2)
+    fleet.breaks = {"activate.yml": {"node1"}}
+    assert not carried_out(found("staged", FOUR[:1]), chosen).succeeded
+    assert not carried_out(found("converged", FOUR[:1]), chosen).succeeded
+    fleet.breaks, fleet.ran = {}, []
+    assert carried_out(found("converged", FOUR[:1]), chosen).succeeded
+    assert fleet.activated == [("node1",)]
+    fleet.ran.clear()
+    assert carried_out(found("converged", FOUR[:1]), chosen).succeeded
+    assert fleet.ran == []
