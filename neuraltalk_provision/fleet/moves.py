@@ -55,12 +55,15 @@ def moves(
     """(what is done on each host, {host: why} of those that have no complete generation to return to).
 
     `earlier` is a rollback that did not finish: its hosts return to the generation to which they were to return then,
-    because on those that did, the previous generation is now the one that they left.
+    because on those that did, the previous generation is now the one that they left. So do those that share a stack
+    root with one of them.
     """
+    builders = {host: shares[host].builder if host in shares else host for host in states}
+    begun = {builders[host]: name for host, state in states.items() if (name := _begun(host, state, earlier))}
     found, unable = [], {}
     for host, state in states.items():
         stack = state.stack
-        after = target or _begun(host, state, earlier) or _previous(state)
+        after = target or begun.get(builders[host]) or _previous(state)
         whole = {name for name, generation in stack.generations.items() if generation.sealed}
         if after not in whole:
             there = ", ".join(sorted(whole)) or "none"
@@ -69,8 +72,8 @@ def moves(
                 f"generations: {there}"
             )
             continue
-        builder = shares[host].builder if host in shares else ""
-        found.append(Move(host, stack.current or "", after, activations.undone(state.activation), builder))
+        of = builders[host] if host in shares else ""
+        found.append(Move(host, stack.current or "", after, activations.undone(state.activation), of))
     return tuple(found), unable
 
 

@@ -13,6 +13,7 @@ from neuraltalk_provision.catalogue.gpu import Gpu
 from neuraltalk_provision.catalogue.recipe import Recipe
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.fleet import rollback
+from neuraltalk_provision.fleet.moves import Move
 from neuraltalk_provision.fleet.outcome import FleetOutcome, raise_failures
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_state import HostState
@@ -311,6 +312,30 @@ def test_rollback_renames_one_link_once_when_nothing_uses_any_of_the_machines(
     assert [(move.host, move.after, move.of) for move in moves] == [
         *(("node1", "a", ""), ("node1-alt", "a", "node1"), ("node2", "a", "node1"), ("node9", "a", ""))
     ]
+
+
+@pytest.mark.parametrize("off", ["node1", "node2"])
+def test_stack_root_that_went_back_does_not_go_forward_when_the_rollback_is_continued(
+    monkeypatch: pytest.MonkeyPatch, requests: Callable[..., Any], tmp_path: Path, off: str
+) -> None:
+    """The host that could not be asked has no generation to return to in the journal."""
+    using(monkeypatch)
+    generations = {"a": {"stamps": {}, "sealed": True}, "b": {"stamps": {}, "sealed": True}}
+    settings = Settings(journal=tmp_path / ".provision" / "journal.sqlite")
+    asked = requests()
+
+    def rolled_back(current: str, previous: str, *failures: Failure) -> tuple[Move, ...]:
+        stack = {"current": current, "previous": previous, "generations": generations}
+        bad = {failure.host for failure in failures}
+        states = {name: host(*THREE[name], stack=stack) for name in ("node1", "node2") if name not in bad}
+        monkeypatch.setattr("neuraltalk_provision.site.host_state.read_each", lambda *_: HostStates(states, failures))
+        return rollback.rollback(settings, rollback.Request(), Output(as_json=True), plan=False)
+
+    with pytest.raises(HostError, match=f"set aside: {off}"):
+        rolled_back("b", "a", Failure(off, "Ask", "gone", True))
+    moves = rolled_back("a", "b")
+    assert [(move.host, move.before, move.after) for move in moves] == [("node1", "a", "a"), ("node2", "a", "a")]
+    assert len(asked) == 1
 
 
 def test_cudnn_is_changed_once_on_a_machine_and_machines_that_share_are_done_alone(
