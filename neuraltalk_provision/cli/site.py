@@ -115,7 +115,7 @@ def site(
             outcome = command.predict(found, chosen, output, diff=diff)
         else:
             outcome = command.carry_out(found, phase, chosen, output, before=before, take_over=take_over, diff=diff)
-    raise_failures(outcome)
+    raise_failures(outcome, resumed=resume)
     output.result(outcome.as_json())
     site_lines.show_end(outcome, chosen, output)
     return EXIT_FINE

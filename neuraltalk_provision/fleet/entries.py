@@ -247,6 +247,7 @@ def on_its_way_back(earlier: Rollout, budget: Budget, found: Survey) -> Standing
     return Standing(
         waves_of(earlier),
         budget,
+        activating=frozenset(entry.host for entry in earlier.hosts if entry.wave),
         activated=frozenset(earlier.touched()),
         returned=frozenset(earlier.hosts_with(Step.GIVE_BACK, Outcome.DONE)),
         failed={host: reason for host, reason in failed.items() if earlier.outcome(host, Step.GIVE_BACK) is None},

@@ -11,9 +11,10 @@ from neuraltalk_provision.mirror.part_writer import write_small
 from neuraltalk_provision.output import Output
 
 WOULD_BE_ASIDE, CAN_RETURN = "would-be-set-aside", "can-return"
-NAMES = ("done", "failed", "set-aside", "untouched", WOULD_BE_ASIDE, CAN_RETURN)
-"""done: as the mirror describes, or after `rollback`: back. failed: something failed there. set-aside: nothing was done
-there, because the host was not well or busy. untouched: the rollout ended before it came to them.
+NAMES = ("done", "failed", "returned", "set-aside", "untouched", WOULD_BE_ASIDE, CAN_RETURN)
+"""done: as the mirror describes, or after `rollback`: back. failed: something failed there. returned: activated, and on
+its former generation again. set-aside: nothing was done there, because the host was not well or busy. untouched: the
+rollout ended before it came to them.
 A command that begins nothing writes one list alone, because it may have been limited to one of the others:
 would-be-set-aside of `site`, and can-return of `rollback`, if other hosts cannot."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neuraltalk_provision.errors import HostError
+from neuraltalk_provision.fleet.records import UNFINISHED
 from neuraltalk_provision.fleet.survey import UNCHANGED, Aside
 from neuraltalk_provision.fleet.survey import as_json as aside_as_json
 from neuraltalk_provision.fleet.waves import Wave
@@ -60,8 +61,11 @@ class FleetOutcome:
         }
 
 
-def raise_failures(outcome: FleetOutcome) -> None:
-    """HostError that explains every host that failed or was set aside, and why the rollout stopped, if it did."""
+def raise_failures(outcome: FleetOutcome, *, resumed: bool = False) -> None:
+    """HostError that explains every host that failed or was set aside, and why the rollout stopped, if it did.
+
+    `resumed`: the command was `--resume`, which does not continue a rollout that has come to its end.
+    """
     if outcome.succeeded:
         return
     site = outcome.site
@@ -69,10 +73,10 @@ def raise_failures(outcome: FleetOutcome) -> None:
     told += [f"set aside: {line}" for line in lines((one.host, one.reason) for one in outcome.aside)]
     told += lines((host, f"{host}: {why}") for host, why in sorted(outcome.drained.items()))
     told += [f"the rollout stopped: {outcome.why}"] if outcome.why else []
-    raise HostError("\n".join(told), advice=" ".join(_next_steps(outcome)), document=outcome.as_json())
+    raise HostError("\n".join(told), advice=" ".join(_next_steps(outcome, resumed)), document=outcome.as_json())
 
 
-def _next_steps(outcome: FleetOutcome) -> list[str]:
+def _next_steps(outcome: FleetOutcome, resumed: bool) -> list[str]:
     lost = {failure.host for failure in outcome.site.failures} - {*outcome.returned, *outcome.kept}
     sharing = sorted(
         plan.host
@@ -110,12 +114,12 @@ def _next_steps(outcome: FleetOutcome) -> list[str]:
         steps.append(f"Not begun: {named(outcome.untouched)}.")
     if not (outcome.site.failures or outcome.site.changes or done or outcome.returned):
         steps.append(UNCHANGED)
-    if outcome.site.failures or outcome.why:
-        steps.append("Run the same command again; it continues at the component that failed.")
-    if outcome.aside:
-        steps.append(
-            "Repair the hosts that were set aside and run the same command again, or leave them out: --limit '!HOST'."
-        )
+    again = "the same command again" if not resumed or outcome.status in UNFINISHED else "`provision site`"
+    # A new rollout would give up the hosts that have not returned.
+    if (outcome.site.failures or outcome.why) and not outcome.kept:
+        steps.append(f"Run {again}; it continues at the component that failed.")
+    if outcome.aside and not outcome.kept:
+        steps.append(f"Repair the hosts that were set aside and run {again}, or leave them out: --limit '!HOST'.")
     if outcome.lists:
         files = ", ".join(outcome.lists.values())
         steps.append(f"Lists of hosts for --limit @FILE: {files}")

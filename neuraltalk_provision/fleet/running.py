@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from neuraltalk_provision.errors import InterruptError, ProvisionError
@@ -76,7 +76,7 @@ def run(
         status=status.value,
         why=end.why if isinstance(end, Stop) else "",
     )
-    return with_lists(outcome, settings, output)
+    return with_lists(outcome, settings, output, standing.failed)
 
 
 @contextlib.contextmanager
@@ -109,9 +109,13 @@ def machines_of(plans: Sequence[HostPlan]) -> dict[str, list[str]]:
     return found
 
 
-def with_lists(outcome: FleetOutcome, settings: Settings, output: Output) -> FleetOutcome:
-    """The outcome with the files of its hosts. After a success there are none; those of earlier times are removed."""
-    return replace(outcome, lists=host_lists.write(host_lists.beside(settings.journal), _lists(outcome), output))
+def with_lists(outcome: FleetOutcome, settings: Settings, output: Output, failed: Collection[str] = ()) -> FleetOutcome:
+    """The outcome with the files of its hosts. After a success there are none; those of earlier times are removed.
+
+    `failed` are the hosts that failed in the rollout, also before it was continued.
+    """
+    lists = {} if outcome.succeeded else _lists(outcome, failed)
+    return replace(outcome, lists=host_lists.write(host_lists.beside(settings.journal), lists, output))
 
 
 def _kept(standing: Standing, end: object) -> tuple[str, ...]:
@@ -141,16 +145,15 @@ def _untouched(standing: Standing, entries: Mapping[str, HostEntry]) -> tuple[st
     return tuple(sorted(standing.activating - standing.activated - standing.lost.keys() & entries.keys()))
 
 
-def _lists(outcome: FleetOutcome) -> dict[str, list[str]]:
-    if outcome.succeeded:
-        return {}
-    lost = {failure.host for failure in outcome.site.failures} | set(outcome.kept)
+def _lists(outcome: FleetOutcome, failed: Collection[str]) -> dict[str, list[str]]:
+    lost = {failure.host for failure in outcome.site.failures} | {*outcome.kept, *failed}
     aside = {one.host for one in outcome.aside}
     rest = lost | aside | set(outcome.untouched) | set(outcome.returned)
     return {
         "done": [plan.host for plan in outcome.site.plans if plan.host not in rest],
         "failed": sorted(lost),
         "set-aside": sorted(aside - lost),
+        "returned": sorted(set(outcome.returned) - lost - aside),
         "untouched": [*outcome.untouched],
     }
 
