@@ -140,11 +140,14 @@ def carry_out(
             )
         if remark := entries.given_up(journal.unfinished()):
             output.remark("remark", remark)
-        drained = _lifted(journal.past(), _kept(found.well, changed, phase), settings, output)
+        past = journal.past()
+        drained = _lifted(past, _kept(found.well, changed, phase), settings, output)
         begun = journal.begin(entries.rollout(changing, divided, found, phase, settings, digest))
         journal.ended_all(Step.STAGE, map(entries.set_aside, found.aside))
         standing = entries.standing(changing, divided, budget, found, phase, settings)
-        return running.run(begun, standing, found, journal, settings, output, diff=diff, drained=drained)
+        return running.run(
+            begun, standing, found, journal, settings, output, diff=diff, drained=drained, unfinished=past.unfinished
+        )
 
 
 def resume(
@@ -216,7 +219,10 @@ def resume(
         standing = replace(standing, activated=before, unsure=frozenset(earlier.touched()), waited=waited)
         rest = [p for p in _kept(found.well, changing, earlier.phase) if not (p.share and p.share.same)]
         drained = _lifted(past, rest, settings, output)
-        return running.run(journal.resume(), standing, found, journal, settings, output, diff=diff, drained=drained)
+        begun, left = journal.resume(), past.unfinished
+        return running.run(
+            begun, standing, found, journal, settings, output, diff=diff, drained=drained, unfinished=left
+        )
 
 
 def _refuse_in_use(plans: Sequence[HostPlan], settings: Settings) -> None:

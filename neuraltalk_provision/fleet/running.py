@@ -36,10 +36,11 @@ def run(
     *,
     diff: bool,
     drained: Mapping[str, str] | None = None,
+    unfinished: Collection[str] = (),
 ) -> FleetOutcome:
     """Run the loop with the leases of all hosts of the rollout, and write what it came to.
 
-    `drained` is {host: why} of hosts whose nodes an earlier rollout left drained.
+    `drained` is {host: why} of hosts whose nodes an earlier rollout left drained; of `unfinished` it may have done so.
     """
     entries = begun.by_name()
     given = converge.variables(found.plans, settings)
@@ -54,6 +55,12 @@ def run(
     held = [plan.host for plan in found.well if (plan.host in working or plan.over) and not plan.share]
     with stopped_by_errors(begun, journal, "provision site --resume"), leases.released(held, given, settings):
         standing, end = rollout.run(standing, hosts, records, _waiter(records, output), _shower(standing, output))
+        untouched = _untouched(standing, entries)
+        broken = {plan.host for plan in found.well if plan.unconfirmed or plan.current == plan.recipe.id}
+        left = [host for host in untouched if host in unfinished]
+        activation.lift_leftovers(
+            [host for host in left if host not in broken], broken=[host for host in left if host in broken]
+        )
     status = _status(standing, end)
     # So that the next command looks for them.
     status = Status.STOPPED if activation.drained and status is not Status.PAUSED else status
@@ -68,7 +75,7 @@ def run(
         ),
         aside=(*found.aside, *_set_aside_later(found, standing)),
         returned=tuple(sorted(standing.returned)),
-        untouched=_untouched(standing, entries),
+        untouched=untouched,
         kept=_kept(standing, end),
         drained=activation.drained,
         waves=standing.waves,

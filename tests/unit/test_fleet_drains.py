@@ -121,7 +121,7 @@ def test_drains_that_slurm_does_not_lift_count_against_the_budget(nodes: Nodes, 
     assert nodes.activated == [("node1",), ("node2",)]
     assert (outcome.status, outcome.untouched) == ("stopped", ("node3",))
     assert "2 of 3 hosts failed or were set aside, or Slurm did not lift our drain" in outcome.why
-    assert list(nodes.drained) == ["node1", "node2"]
+    assert set(nodes.drained) == {"node1", "node2"}
 
 
 def test_drain_of_a_killed_command_is_named_if_its_host_cannot_be_asked_after_its_activation(
@@ -248,3 +248,21 @@ def test_drain_is_not_forgotten_because_its_host_could_not_be_asked_in_its_wave(
     nodes.silent = set()  # and the mirror is as before the first command again
     assert carried_out(old(done=("node1", "node2")), chosen).succeeded
     assert nodes.drained == {}
+
+
+@pytest.mark.parametrize("why", ["", "stuck", "unconfirmed"])
+def test_drain_of_a_killed_command_does_not_stay_because_the_next_one_stops_before_its_host(
+    nodes: Nodes, settings: Settings, why: str
+) -> None:
+    chosen = changed(settings, waves=["100%"], max_failures=0)
+    killed_at(nodes, 0)
+    with pytest.raises(SystemExit):
+        carried_out(old("node1", "node2"), chosen)
+    assert set(nodes.drained) == {"node1", "node2"}
+    nodes.before, nodes.breaks = lambda _name: None, {"activate.yml": {"node1"}}
+    nodes.stuck = {"node2"} if why == "stuck" else set()
+    now = old("node1", "node2")
+    now = replace(now, plans=(now.plans[0], replace(now.plans[1], unconfirmed=why == "unconfirmed")))
+    outcome = carried_out(now, changed(settings, waves=[1, "100%"], max_failures=0))
+    assert outcome.untouched == ("node2",)
+    assert list(nodes.drained) == list(outcome.drained) == (["node2"] if why else [])
