@@ -19,18 +19,18 @@ K80 = {
         f"{index}, GPU-{index}0a1b2c3-d4e5, Tesla K80, 11519, {used}, Default, {use}, 352.79"
         for index, used, use in ((0, 3007, 99), (1, 470, 0), (2, 163, 0), (3, 163, 0))
     ],
-    "compute-apps": ["4711, GPU-00a1b2c3-d4e5, /root/torch/install/bin/luajit, 2844"],
+    "compute-apps": ["4711, GPU-00a1b2c3-d4e5, 2844"],
 }
 H200 = {
     "fields": K80["fields"] + " compute_cap",
     "gpu": ["0, GPU-5f0a, NVIDIA H200, 143771, 0, Default, [N/A], 580.65.06, 9.0"],
-    "compute-apps": ["12, GPU-5f0a, [Not Found], [N/A]"],
+    "compute-apps": ["12, GPU-5f0a, [N/A]"],
 }
 SCRIPT = r"""#!/bin/sh
 # Stand-in for nvidia-smi: hands out what a test wrote down.
 what=${1#--query-}; what=${what%%=*}; fields=${1#*=}
 for field in $(echo "$fields" | tr , ' '); do
-    case " $(cat FOLDER/fields) pid gpu_uuid process_name used_memory " in
+    case " $(cat FOLDER/fields) pid gpu_uuid used_memory " in
         *" $field "*) ;;
         *) echo "Field \"$field\" is not a valid field to query."; echo; exit 2 ;;
     esac
@@ -82,9 +82,7 @@ def test_driver_that_does_not_know_compute_capability_is_asked_without_it(
         "driver": "352.79",
         "capability": None,
     }
-    assert module.processes() == [
-        {"pid": 4711, "uuid": "GPU-00a1b2c3-d4e5", "name": "/root/torch/install/bin/luajit", "memory": 2844}
-    ]
+    assert module.processes() == [{"pid": 4711, "uuid": "GPU-00a1b2c3-d4e5", "memory": 2844}]
 
 
 def test_what_is_not_available_is_none_and_not_a_word(
@@ -93,7 +91,38 @@ def test_what_is_not_available_is_none_and_not_a_word(
     answers(H200)
     (card,) = module.cards()
     assert (card["capability"], card["utilization"], card["memory"]) == ("9.0", None, 143771)
-    assert module.processes() == [{"pid": 12, "uuid": "GPU-5f0a", "name": None, "memory": None}]
+    assert module.processes() == [{"pid": 12, "uuid": "GPU-5f0a", "memory": None}]
+
+
+PROCESSES = r"""#!/bin/sh
+# Two processes, as NVIDIA prints them: the fields that are asked for, without quotes.
+for pid in 1234 4711; do
+    line=
+    for field in $(echo "${1#*=}" | tr , ' '); do
+        case $field in pid) v=$pid ;; gpu_uuid) v=GPU-1 ;; process_name) v=$(cat NAME) ;; *) v=10 ;; esac
+        line="$line${line:+, }$v"
+    done
+    printf '%s\n' "$line"
+done
+"""
+
+
+@pytest.mark.parametrize("name", ["/home/x/a, b/python", '/tmp/x\n"y', "/tmp/x\n4711, GPU-1"])
+def test_process_is_seen_whatever_a_user_calls_his_program(
+    module: ModuleType, machine: Callable[..., None], tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "name").write_text(name)
+    machine(smi=PROCESSES.replace("NAME", str(tmp_path / "name")))
+    rows = [{"pid": pid, "uuid": "GPU-1", "memory": 10} for pid in (1234, 4711)]
+    assert module.processes() == rows
+
+
+def test_answer_about_processes_that_cannot_be_read_does_not_count_as_none(
+    module: ModuleType, machine: Callable[..., None]
+) -> None:
+    machine(smi="echo 4711, GPU-1")
+    with pytest.raises(ValueError, match="nvidia-smi reports: 4711, GPU-1"):
+        module.processes()
 
 
 def test_facts_take_the_driver_from_the_cards_and_a_card_is_seen(

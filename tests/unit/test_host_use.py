@@ -165,8 +165,8 @@ def nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **told: Any) -> 
 def test_process_on_cards_is_listed_once_and_hidden_ones_are_counted(
     use: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sleeper: subprocess.Popen[bytes]
 ) -> None:
-    rows = [f"{sleeper.pid}, GPU-1, /x/python, 10", f"{sleeper.pid}, GPU-2, /x/python, 10"]
-    nvidia_smi(tmp_path, monkeypatch, compute_apps=[*rows, "999999999, GPU-1, x, 5", "[N/A], GPU-1, [N/A], [N/A]"])
+    rows = [f"{sleeper.pid}, GPU-1, 10", f"{sleeper.pid}, GPU-2, 10"]
+    nvidia_smi(tmp_path, monkeypatch, compute_apps=[*rows, "999999999, GPU-1, 5", "[N/A], GPU-1, [N/A]"])
     found = use()
     (process,) = found["processes"]
     assert (process["pid"], process["name"], process["cards"]) == (sleeper.pid, "sleep", ["GPU-1", "GPU-2"])

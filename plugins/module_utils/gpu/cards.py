@@ -33,12 +33,13 @@ CARD_FIELDS = (
 )
 CAPABILITY = ("compute_cap", "capability")
 """Drivers before 2021 do not know this field."""
-PROCESS_FIELDS = (("pid", "pid"), ("gpu_uuid", "uuid"), ("process_name", "name"), ("used_memory", "memory"))
+PROCESS_FIELDS = (("pid", "pid"), ("gpu_uuid", "uuid"), ("used_memory", "memory"))
+"""Without the name: it is a path, in which a user can have commas and line breaks, which nvidia-smi does not quote."""
 ABSENT = "there is no nvidia-smi on the PATH"
 DRIVER, DEVICES, BUS = "/proc/driver/nvidia", "/dev/nvidia*", "/sys/bus/pci/devices/*"
 CONTAINERS = ("/.dockerenv", "/run/.containerenv", "/run/systemd/container")
 UNKNOWN_FIELD = "not a valid field"
-NO_DEVICES = "No devices were found"
+EMPTY = ("", "No devices were found", "No running processes found")
 NUMBERS = ("index", "memory", "used", "utilization", "pid")
 
 
@@ -65,14 +66,14 @@ def query(what, fields):
     for cells in csv.reader(text.encode("utf-8").splitlines() if PY2 else io.StringIO(text)):
         if len(cells) == len(fields):
             rows.append(dict((pair[1], _value(pair[1], cell)) for pair, cell in zip(fields, cells)))
-        elif what == "gpu" and "".join(cells).strip() not in ("", NO_DEVICES):
+        elif "".join(cells).strip() not in EMPTY:
             raise ValueError("nvidia-smi reports: %s" % ",".join(as_text(cell) for cell in cells)[:500])
     return rows
 
 
 def _value(name, cell):
     cell = as_text(cell).strip()
-    if cell.startswith("[") or cell in ("N/A", "No running processes found"):
+    if cell.startswith("[") or cell == "N/A":
         return None
     if name in NUMBERS:
         return int(cell) if re.match(r"\d+$", cell) else None
@@ -88,7 +89,7 @@ def cards():
 
 
 def processes():
-    """[{pid, uuid, name, memory}] of the processes on the cards. Memory in MiB; None if it is not reported."""
+    """[{pid, uuid, memory}] of the processes on the cards. Memory in MiB; None if it is not reported."""
     return query("compute-apps", PROCESS_FIELDS)
 
 

@@ -42,7 +42,7 @@ def on_cards():
             hidden += 1
         else:
             cards_of.setdefault(row["pid"], []).append(row["uuid"] or "")
-            listed[row["pid"]] = dict(_described(row), cards=cards_of[row["pid"]])
+            listed[row["pid"]] = dict(_described(row["pid"]), cards=cards_of[row["pid"]])
     used = set(row["uuid"] for row in rows)
     for card in found["cards"]:
         is_opaque = card["uuid"] in divided or in_container()
@@ -66,7 +66,6 @@ def _divided():
         return set()
 
 
-def _described(row):
-    pid = row["pid"]
-    name = process_info.name_of(pid) or row["name"] or ""
-    return {"pid": pid, "name": name, "user": process_info.user_of(pid), "since": process_info.started(pid)}
+def _described(pid):
+    name, user = process_info.name_of(pid), process_info.user_of(pid)
+    return {"pid": pid, "name": name, "user": user, "since": process_info.started(pid)}
