@@ -120,6 +120,36 @@ def test_missing_file_is_no_object_and_an_unreadable_one_is_an_error(tmp_path: P
         files.read_text(str(tmp_path))
 
 
+def test_what_is_no_ordinary_file_is_not_even_opened(tmp_path: Path) -> None:
+    """Opening can have an effect: /dev/watchdog resets the host, and a pipe lets go who waits for a reader."""
+    pipe, link = tmp_path / "pipe", tmp_path / "run.json"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    waits = ["/bin/sh", "-c", 'echo; exec 3> "$1"', "sh", pipe]
+    with subprocess.Popen(waits, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout and writer.stdout.readline()
+        for _attempt in range(50):
+            with pytest.raises(OSError, match=r"not an ordinary file.*run\.json"):
+                files.read_text(str(link))
+        assert writer.poll() is None
+        writer.kill()
+
+
+def test_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, real = tmp_path / "run.json", os.open
+    file.touch()
+
+    def denied(path: str, *flags: int) -> int:
+        if str(path).startswith("/proc/self/fd/"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return real(path, *flags)
+
+    monkeypatch.setattr(files.os, "open", denied)
+    with pytest.raises(PermissionError) as caught:
+        files.read_text(str(file))
+    assert caught.value.filename == str(file)
+
+
 def test_object_comes_back_as_it_was_written(tmp_path: Path) -> None:
     files.write_json(str(tmp_path / "x.json"), {"b": "é", "a": [1, None]})
     assert files.read_json(str(tmp_path / "x.json")) == {"a": [1, None], "b": "é"}

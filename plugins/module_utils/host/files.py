@@ -24,6 +24,8 @@ from .texts import as_native, as_text
 # umask. Files that must be private get an explicit mode.
 UMASK = 0o022
 os.umask(UMASK)
+_PLACE = getattr(os, "O_PATH", 0o10000000)
+"""The flag to open the place of a file, and not the file; Python 2.7 does not name it."""
 MAX_READ = 256 << 20
 """The largest number of bytes that are read from a file at once."""
 
@@ -106,14 +108,19 @@ def remove(path):
 def open_regular(path):
     """The file `path`, opened to read bytes. OSError, without waiting, if it is not a regular file.
 
-    A pipe might never end, and opening a device may have an effect. Everything that another user can put in place is
-    opened by this.
+    A pipe might never end, and opening a device may have an effect: /dev/watchdog resets the host a minute later. So
+    it is looked at before it is opened, and what was looked at is opened, whatever the path leads to by then.
+    Everything that another user can put in place is opened by this.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise OSError(errno.EISDIR, "it is a directory, a pipe or a device, not an ordinary file", path)
-    return io.open(handle, "rb")
+    place = os.open(path, _PLACE)
+    try:
+        if not stat.S_ISREG(os.fstat(place).st_mode):
+            raise OSError(errno.EISDIR, "it is a directory, a pipe or a device, not an ordinary file", path)
+        return io.open(os.open("/proc/self/fd/%d" % place, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb")
+    except (IOError, OSError) as error:
+        raise OSError(error.errno, error.strerror, path)
+    finally:
+        os.close(place)
 
 
 def read_text(path, limit=MAX_READ):
