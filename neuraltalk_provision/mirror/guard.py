@@ -7,32 +7,75 @@ import fcntl
 import os
 import pwd
 import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from neuraltalk_provision.errors import MirrorError
 
 FILE_NAME = ".mirror.lock-guard"
+PATIENCE = 60.0
+"""Seconds that another process may hold the guard. Every user who can read the mirror can hold it for ever."""
+FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+"""With which guards are opened: other operators can put a link or a pipe in their place."""
+_LOCKS = Path("/proc/locks")
 
 
 @contextmanager
 def held(mirror: Path) -> Iterator[None]:
-    """Hold the guard; other processes wait. The directory is made if it is missing. Raises MirrorError."""
+    """Hold the guard; other processes wait, up to PATIENCE. The directory is made if it is missing. MirrorError."""
     with writing(mirror):
         mirror.mkdir(parents=True, exist_ok=True)
         handle = _open(mirror / FILE_NAME)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        _wait(handle, mirror / FILE_NAME)
         yield
     finally:
         os.close(handle)
 
 
+def _wait(handle: int, file: Path) -> None:
+    """Lock the guard. Raises MirrorError that says who holds it."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise MirrorError(
+                    f"{file.parent} is being changed by another process: {holders(handle)} has locked {file.name}, "
+                    f"and {PATIENCE:.0f} s of waiting were not enough",
+                    advice="Wait until that process has ended, or end it if it hangs. Then run the same command again.",
+                ) from None
+        time.sleep(0.05)
+
+
+def holders(handle: int) -> str:
+    """The processes of this machine that have locked an open file, in words."""
+    found = []
+    with suppress(OSError):
+        end = f":{os.fstat(handle).st_ino}"
+        for fields in map(str.split, _LOCKS.read_text(encoding="ascii", errors="replace").splitlines()):
+            if len(fields) > 5 and fields[1] == "FLOCK" and fields[5].endswith(end):
+                found.append(_process(fields[4]))
+    return " and ".join(found) or "a process that cannot be seen here, such as one of another machine or container,"
+
+
+def _process(pid: str) -> str:
+    """A process in words: its id, the name of its program, and its user, as far as they are known."""
+    place = _LOCKS.parent / pid
+    try:
+        name = (place / "comm").read_text(encoding="utf-8", errors="replace").strip()
+        return f"pid {pid} ({name}) of {_user(place.stat().st_uid)}"
+    except OSError:
+        return f"pid {pid}"
+
+
 def _open(file: Path) -> int:
     """The guard, opened in a way that also works if it belongs to another operator of the mirror."""
     try:
-        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | FLAGS, 0o666)
     except FileExistsError:
         return _open_existing(file)
     os.fchmod(handle, 0o666)  # the umask would lock other operators out
@@ -46,9 +89,9 @@ def _open_existing(file: Path) -> int:
             advice="Move it out of the mirror, then run the same command again.",
         )
     try:
-        return os.open(file, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        return os.open(file, os.O_RDWR | FLAGS)
     except PermissionError:  # of an earlier version, and of another operator: reading is enough for flock
-        return os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        return os.open(file, os.O_RDONLY | FLAGS)
 
 
 @contextmanager

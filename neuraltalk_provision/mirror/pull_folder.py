@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from neuraltalk_provision.errors import MirrorError
-from neuraltalk_provision.mirror import git, pull_errors
+from neuraltalk_provision.mirror import git, guard, pull_errors
 
 FOLDER = ".pull"
 PATIENCE = 3.0
@@ -34,13 +34,14 @@ def working(mirror: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _guard(cache: Path) -> Iterator[None]:
-    handle = os.open(cache / "guard", os.O_RDONLY | os.O_CREAT, 0o644)
+    handle = os.open(cache / "guard", os.O_RDONLY | os.O_CREAT | guard.FLAGS, 0o644)
     try:
         end = time.monotonic() + PATIENCE
         while not _held(handle):
             if time.monotonic() > end:
                 raise MirrorError(
-                    f"another `provision mirror pull` works on {cache.parent} at this moment",
+                    f"another `provision mirror pull` works on {cache.parent} at this moment: "
+                    f"{guard.holders(handle)} has locked {cache / 'guard'}",
                     advice="Wait until it has ended; then this command moves only what is still missing.",
                 )
             time.sleep(0.1)

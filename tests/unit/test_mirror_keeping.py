@@ -230,6 +230,29 @@ def test_guard_can_be_opened_by_everybody_who_may_write_the_mirror(mirror: Path)
     assert (mirror / guard.FILE_NAME).stat().st_mode & 0o777 == 0o666
 
 
+def test_guard_that_somebody_holds_for_ever_is_told_with_its_holder(
+    mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever can read the mirror can do that."""
+    monkeypatch.setattr(guard, "PATIENCE", 0.1)
+    hold = (
+        "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()"
+    )
+    argv = [sys.executable, "-c", hold, mirror / guard.FILE_NAME]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout and holder.stdout.readline()
+        words = rf"being changed by another process: pid {holder.pid} \(python.*\) of \S+ has locked .*lock-guard"
+        with pytest.raises(MirrorError, match=words) as caught, lock.changing(mirror):
+            pass
+        assert "end it if it hangs" in caught.value.advice
+        monkeypatch.setattr(guard, "_LOCKS", mirror / "no locks")
+        with pytest.raises(MirrorError, match="cannot be seen here"), lock.changing(mirror):
+            pass
+        holder.communicate()
+    with lock.changing(mirror):
+        pass
+
+
 def test_guard_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / guard.FILE_NAME).symlink_to(tmp_path / "elsewhere")
