@@ -13,6 +13,7 @@ from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, HostError, InterruptError, UsageError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.rules import run as rules
+from neuraltalk_provision.rules.texts import moment
 from neuraltalk_provision.runs import hosts
 from neuraltalk_provision.runs.progress import health, pace, record
 from neuraltalk_provision.runs.progress.state import RunState
@@ -93,7 +94,7 @@ def show(
     output.say(f"{run.id} on {run.host}: {run.health.state} ({run.health.evidence})")
     given = " ".join(f"-{name} {value}" for name, value in sorted(run.effective.items()))
     output.say(f"{run.program} {given}")
-    output.say(f"started {_when(run)}; {_card(run) or 'on the CPU'}; log {run.log}")
+    output.say(f"started {when(run)}; {_card(run) or 'on the CPU'}; log {run.log}")
     if run.parent:
         begins = f"{run.parent.choose} model, of its iteration {run.begins}"
         output.say(f"continues {run.parent.id} ({begins})")
@@ -213,12 +214,16 @@ def _row(run: RunState) -> tuple[str, ...]:
     loss = f"{progress.losses[-1][1]:.3f}" if progress.losses else ""
     cider = f"{dict(progress.scores[-1][1]).get('CIDEr', float('nan')):.3f}" if progress.scores else ""
     iteration = "" if progress.iteration is None else str(progress.iteration)
-    return (run.id, run.host, run.program, run.health.state, iteration, loss, cider, _card(run), _when(run))
+    return (run.id, run.host, run.program, run.health.state, iteration, loss, cider, _card(run), when(run))
 
 
 def _card(run: RunState) -> str:
     return f"{run.card.index} {run.card.name}" if run.card else ""
 
 
-def _when(run: RunState) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))
+def when(run: RunState) -> str:
+    """When a run was started, in the time of this machine. Its account can write any number."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))
+    except (OverflowError, ValueError, OSError):
+        return moment(run.started)

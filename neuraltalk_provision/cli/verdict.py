@@ -13,7 +13,7 @@ import typer
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.cli.run import Gpu, Memory
-from neuraltalk_provision.cli.runs import Host, Id, is_id
+from neuraltalk_provision.cli.runs import Host, Id, is_id, when
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, UsageError, naming
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.report import page
@@ -240,7 +240,7 @@ def facts(run: RunState) -> tuple[tuple[str, str], ...]:
         ("state", f"{run.health.state}: {run.health.evidence}"),
         ("program", f"{run.program} {given}"),
         ("where", f"{run.host}, {card}"),
-        ("started", time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))),
+        ("started", when(run)),
         ("progress", pace.summary(pace.of(run), run)),
         *((("continues", run.parent.id),) if run.parent else ()),
         ("log", run.log),

@@ -13,6 +13,7 @@ import pytest
 from neuraltalk_provision.errors import HostError
 from neuraltalk_provision.results.host_state import Card
 from neuraltalk_provision.results.one_run import Caption, StartedRun, SubmittedRun
+from neuraltalk_provision.rules import texts
 from neuraltalk_provision.runs import hosts as runs_of_hosts
 from neuraltalk_provision.runs.hosts import Site
 from neuraltalk_provision.runs.progress import health
@@ -456,3 +457,19 @@ def test_runs_that_have_not_ended_are_found_among_thousands(capsys: Capture, hos
     code, out, _ = provision(capsys, "runs", "list", "--active", "--json")
     assert [run["id"] for run in json.loads(out)["runs"]] == ["now"]
     assert provision(capsys, "runs", "list")[1].count("old") == 600  # a row and a line why it is not well
+
+
+@pytest.mark.parametrize("started", [2**62])
+def test_run_that_was_started_at_no_time_of_a_calendar_is_shown_with_all_others(
+    capsys: Capture, hosts: Hosts, started: int
+) -> None:
+    """The account of the runs can write any number into run.json."""
+    hosts(told(started=started), told("other"))
+    for words in (("list",), ("show", "base"), ("report", "base", "-o", "page.html")):
+        code, out, _ = provision(capsys, "runs", *words)
+        assert code < 2 and out, words
+
+
+def test_time_of_no_calendar_is_told_in_seconds() -> None:
+    assert [texts.moment(one) for one in (0, 2**62)] == ["1970-01-01 00:00:00 UTC", f"{2**62} s after 1970"]
+    assert texts.moment(1e300).endswith(" s after 1970")

@@ -28,8 +28,11 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 def moment(seconds):
     # type: (float | None) -> str
-    """A time in seconds since 1970 as text, in UTC."""
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds or 0))
+    """A time in seconds since 1970 as text, in UTC; any number can stand in a file or in the answer of a host."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds or 0))
+    except (OverflowError, ValueError, EnvironmentError):
+        return "%s s after 1970" % seconds
 
 
 def without_users(text):
