@@ -138,7 +138,8 @@ def versions_of(state: HostState) -> dict[str, str]:
     known |= {"gcc": state.gcc or known.get("gcc", ""), "python": state.platform.python}
     known["glibc"] = state.platform.libc.removeprefix("glibc-")
     found = {what: text for what in NAMES if (text := versions.upstream(known.get(what, "")))}
-    return {**found, CC: state.cc} if state.cc and state.gcc not in ("", state.cc) else found
+    differ = state.cc and "gcc" in found and state.gcc not in ("", state.cc)
+    return {**found, CC: state.cc} if differ else found
 
 
 def of_packages(packages: Mapping[str, str]) -> dict[str, str]:

@@ -57,10 +57,13 @@ class Group:
 
 
 def once_each(facts: Mapping[str, Facts]) -> dict[str, Facts]:
-    """The facts of each machine under the first of its names: several names of one machine count once."""
-    first: dict[str, str] = {}
+    """The facts of each machine under the first of its names: several names of one machine count once.
+
+    Names that are in other groups count too: a host may say that it is the machine of another one.
+    """
+    first: dict[tuple[str, tuple[str, ...]], str] = {}
     for host, found in facts.items():
-        first.setdefault(found.machine or host, host)
+        first.setdefault((found.machine or host, found.groups), host)
     return {host: facts[host] for host in first.values()}
 
 

@@ -10,7 +10,7 @@ import pytest
 from neuraltalk_provision.fleet import drift_codes
 from neuraltalk_provision.fleet.observed import Observed
 from neuraltalk_provision.results.checks import Check, Files
-from neuraltalk_provision.results.host_state import Card
+from neuraltalk_provision.results.host_state import Card, HostState, Identity
 from neuraltalk_provision.site import plan as plans
 from tests.unit.plans import RECIPE
 from tests.unit.test_drift import UNCHANGED, codes, compare, gpu_host, observed, only, state
@@ -94,6 +94,18 @@ def test_names_of_one_machine_count_once_in_the_majority() -> None:
     assert [codes(report, f"node{number}") for number in range(1, 4)] == [[], [], []]
     assert [codes(report, f"alias{number}") for number in range(3)] == [[drift_codes.KERNEL]] * 3
     assert report.hosts[0].differences[0].majority == "6.1.0-18-amd64 (3 of 4)"
+
+
+def test_host_that_says_it_is_the_machine_of_a_host_of_another_platform_does_not_end_the_report() -> None:
+    names = [observed("node1"), observed("node2", platform={"version": "11"})]
+    report = compare(*(replace(one, state=with_machine(one)) for one in names))
+    assert [group.hosts for group in report.groups] == [("node2",), ("node1",)]
+
+
+def with_machine(one: Observed) -> HostState:
+    """The state of a host that says that it is the machine a..."""
+    assert one.state is not None
+    return one.state.model_copy(update={"identity": Identity(machine="a" * 32)})
 
 
 @pytest.mark.parametrize(

@@ -251,6 +251,7 @@ def test_gcc_of_the_inventory_is_for_nvcc_and_not_the_one_that_builds_torch() ->
         ("16.2.0", "16.2.0", {}),
         ("16.2.0", "14.0.6", {"cc": "14.0.6"}),
         ("", "14.0.6", {}),  # cc becomes gcc when that is installed
+        ("1" * 20, "14.0.6", {}),  # no version: the answer of a host can be anything
     ],
 )
 def test_cc_counts_if_it_is_another_compiler_than_gcc(gcc: str, cc: str, other: dict[str, str]) -> None:
