@@ -254,6 +254,17 @@ def test_log_tail_puts_what_looks_like_the_cause_first(tmp_path: Path) -> None:
     assert tail[3:13] == lines[-10:]
 
 
+def test_log_that_a_program_made_endless_costs_no_memory(tmp_path: Path) -> None:
+    """Such a file needs no space on the disk. Read as a whole, it would let the kernel end programs of others."""
+    log = tmp_path / "x.log"
+    with log.open("wb") as file:
+        file.truncate(1 << 40)
+        file.seek(0, os.SEEK_END)
+        file.write(b"\nprobed 5\n" + b"x" * 100_000)
+    assert files.lines_since(str(log), 0)[-2] == "probed 5"
+    assert [len(line) for line in commands.log_tail(str(log))[1:3]] == [8, commands.LONGEST_LINE]
+
+
 def test_log_tail_shows_the_first_five_causes_only(tmp_path: Path) -> None:
     (tmp_path / "x.log").write_text("".join(f"error {number}\n" for number in range(100)))
     tail = commands.log_tail(str(tmp_path / "x.log"), 3)

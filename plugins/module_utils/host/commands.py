@@ -20,7 +20,7 @@ import time
 
 from .environment import clean
 from .errors import StackError
-from .files import make_directory, read_text, remove, write_whole
+from .files import end_of, make_directory, read_text, remove, write_whole
 from .origin import is_here, origin
 from .processes import is_alive, start_of
 from .texts import as_text
@@ -28,6 +28,8 @@ from ..rules.texts import without_users
 from ..rules import clock, codes
 from ..rules import layout
 
+LONGEST_LINE = 4000
+"""Characters of a line of a log that are shown."""
 LOG_TAIL_LINES = 25
 TIMEOUT = 60
 """Seconds. With a broken driver nvidia-smi may never end, and with a full queue systemctl may not."""
@@ -200,7 +202,8 @@ def end_builds(root):
 
 def log_tail(log, lines=LOG_TAIL_LINES):
     """The last lines of a log; before them, the first lines that look like the cause of the failure."""
-    all_lines = _NOISE.sub("", without_users(read_text(log) or "")).splitlines()
+    text = _NOISE.sub("", without_users(end_of(log)))
+    all_lines = [line[:LONGEST_LINE] for line in text.splitlines()]
     tail = all_lines[-lines:]
     causes = [line for line in all_lines[:-lines] if _ERROR.search(line)][:5]
     folder = os.path.dirname(log)

@@ -24,10 +24,13 @@ from .texts import as_native, as_text
 # umask. Files that must be private get an explicit mode.
 UMASK = 0o022
 os.umask(UMASK)
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESRCH)
 _PLACE = getattr(os, "O_PATH", 0o10000000)
 """The flag to open the place of a file, and not the file; Python 2.7 does not name it."""
 MAX_READ = 256 << 20
 """The largest number of bytes that are read from a file at once."""
+MOST_LOG = 16 << 20
+"""The same for the output of a program."""
 
 
 def make_directory(path, mode=0o755):
@@ -133,7 +136,7 @@ def read_text(path, limit=MAX_READ):
         with open_regular(path) as file:
             return file.read(limit).decode("utf-8", "replace")
     except (IOError, OSError) as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESRCH):
+        if error.errno in _ABSENT:
             return None
         raise
 
@@ -143,11 +146,26 @@ def file_size(path):
     return os.path.getsize(path) if os.path.exists(path) else 0
 
 
+def end_of(path, size=MOST_LOG, start=0):
+    """The last `size` bytes of a log after byte `start`, as text; empty if there is no such file.
+
+    It may begin or end in the middle of a line. A program can make its log as large as it likes, also without using
+    space on the disk.
+    """
+    try:
+        with open_regular(path) as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(start, file.tell() - size))
+            return file.read(size).decode("utf-8", "replace")
+    except (IOError, OSError) as error:
+        if error.errno in _ABSENT:
+            return ""
+        raise
+
+
 def lines_since(path, offset):
-    """The lines of a log, starting at byte `offset`."""
-    with open_regular(path) as file:
-        file.seek(offset)
-        return file.read().decode("utf-8", "replace").splitlines()
+    """The lines of a log, starting at byte `offset`; of a very large log only those at its end."""
+    return end_of(path, start=offset).splitlines()
 
 
 def parse_json(text):

@@ -9,7 +9,6 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-import errno
 import fcntl
 import os
 import re
@@ -17,7 +16,7 @@ import stat
 import time
 
 from ..host.errors import StackError
-from ..host.files import make_directory, open_regular, parse_json, read_json, read_text
+from ..host.files import end_of, make_directory, parse_json, read_json, read_text
 from ..host.origin import is_here
 from ..host.processes import is_alive
 from ..host.texts import as_native
@@ -228,19 +227,6 @@ def active(root):
         if status.get("running") or status.get("waiting"):
             found.append((run, status))
     return found
-
-
-def end_of(log, size):
-    """Return the last `size` bytes of a log as text. It may begin or end in the middle of a line."""
-    try:
-        with open_regular(log) as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - size))
-            return file.read(size).decode("utf-8", "replace")
-    except (IOError, OSError) as error:
-        if error.errno == errno.ENOENT:
-            return ""
-        raise
 
 
 def sampled(run, size=16 << 20):

@@ -16,8 +16,7 @@ import time
 
 from ..gpu import cards
 from ..rules import clock, log
-from .files import end_of
-from ..host.files import read_text
+from ..host.files import end_of, read_text
 from ..host.texts import text_of
 
 INTERVALS = ((60, 2), (3600, 15), (float("inf"), 60))

@@ -18,9 +18,9 @@ from ..pictures.headers import LOADED, Unusable
 from ..rules.log import EXPLODING, Reader
 from ..rules import run as rules
 from ..pictures.files import look
-from .files import LARGEST_LIST, Run, checkpoints, end_of, names, read_object, report_of, sampled
+from .files import LARGEST_LIST, Run, checkpoints, names, read_object, report_of, sampled
 from ..host.errors import StackError
-from ..host.files import file_size, open_regular, read_native
+from ..host.files import end_of, file_size, open_regular, read_native
 from ..host.texts import as_text, text_of
 
 CHUNK = 16 << 20
