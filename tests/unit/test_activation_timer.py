@@ -682,6 +682,44 @@ def test_return_is_tried_again_until_the_cuda_directory_can_be_written(
     assert (current(root), cudnn(cuda), (record(root) or {})["problem"]) == ("a", before, "")
 
 
+def test_disk_of_cuda_that_is_full_does_not_stop_the_link(
+    timer: Run, activate: Run, root: Path, run_module: Run, cuda: Path, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = cudnn(cuda)
+    lapse(timer, cuda=cuda)
+    swap(run_module, cuda)
+    activate()
+    change(root, limit=0)
+    program, token = load("activation.program"), (record(root) or {})["token"]
+
+    def full(*_given: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(cuda))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(load("cudnn.swap"), "write_json", full)
+        with pytest.raises(OSError, match="No space left"):
+            program.attempt(str(root), token)
+    assert (current(root), (record(root) or {})["state"]) == ("a", "unconfirmed")
+    program.attempt(str(root), token)
+    assert (current(root), cudnn(cuda), (record(root) or {})["state"]) == ("a", before, "returned")
+
+
+def test_timer_that_cannot_be_armed_because_the_disk_is_full_names_the_file(
+    timer: Run, root: Path, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors, flush = [OSError(errno.ENOSPC, "No space left on device")], os.fsync
+
+    def full(handle: int) -> None:
+        if errors:
+            raise errors.pop()
+        flush(handle)
+
+    monkeypatch.setattr(load("activation.timer").os, "fsync", full)
+    code, message = failed(lambda: timer("armed"))
+    assert code == codes.DISK_FULL
+    assert f"cannot be armed: {root}/activation.zip: No space left on device" in message
+
+
 def test_return_waits_for_a_swap_that_runs(timer: Run, root: Path, run_module: Run, cuda: Path, load: Load) -> None:
     lapse(timer, cuda=cuda)
     swap(run_module, cuda)

@@ -54,8 +54,9 @@ def test_failed_write_leaves_the_old_file_and_no_half_one(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, failing, full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as caught:
         files.write_whole(str(tmp_path / "f"), "new")
+    assert caught.value.filename == str(tmp_path / "f"), "fsync() names no file, and the temporary name says nothing"
     assert (tmp_path / "f").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["f"]
 

@@ -200,6 +200,35 @@ def test_planted_lock_is_refused_and_what_it_points_at_stays(
     assert not (tmp_path / "precious").exists() or (tmp_path / "precious").read_text() == "precious"
 
 
+def test_host_whose_disk_is_full_can_be_locked_to_return_and_to_give_back_the_lease(
+    module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pid in the lock file is only for a message."""
+    module.take(str(tmp_path), A, "node1", "site")
+
+    def full(*_given: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module.os, "write", full)
+    assert module.release(str(tmp_path), A, "node1")
+    assert not (tmp_path / "lease.json").exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO, errno.EMFILE])
+def test_lock_that_this_machine_cannot_open_is_not_blamed_on_somebody(
+    module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refused(*_given: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.os, "open", refused)
+        with pytest.raises(module.StackError) as caught:
+            module.Lock(str(tmp_path)).__enter__()
+    assert str(caught.value) == f"{tmp_path}/.lease.lock cannot be opened: {os.strerror(number)}"
+    assert caught.value.details["code"] == module.codes.of_errno(number)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="a file of another user takes root to make")
 def test_lock_of_another_user_is_refused(module: ModuleType, tmp_path: Path) -> None:
     (tmp_path / ".lease.lock").touch()

@@ -113,6 +113,7 @@ def test_what_nobody_expected_is_a_bug_with_its_trace(outcome: ModuleType, error
         (errno.EROFS, codes.FILE_DENIED),
         (errno.ENAMETOOLONG, codes.PATH_LONG),
         (errno.ENOMEM, codes.MEMORY_FULL),
+        (errno.EMFILE, codes.LIMIT_REACHED),
         (errno.ENOENT, codes.BUG),
         (errno.ENOTDIR, codes.BUG),
     ],

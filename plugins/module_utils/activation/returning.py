@@ -45,13 +45,13 @@ def give_back(root, record, cause):
     """Return the host and write this into the record. Returns the new record. The caller holds the lease's lock.
 
     What cannot be returned is a `problem` in the record. Raises a StackError if a swap of cuDNN is running (with the
-    code BUSY), or the CUDA directory is missing or cannot be written (then the link is returned nevertheless), and
-    OSError, for example on a full disk. Then it must be called again, and the record stays unconfirmed.
+    code BUSY), or the CUDA directory is missing or cannot be written, and OSError, for example on a full disk. Then it
+    must be called again, and the record stays unconfirmed; unless a swap is running, the link is returned nevertheless.
     """
     try:
         problems = [_restore_cudnn(record)]
-    except StackError as error:
-        if error.details.get("code") != codes.BUSY:
+    except (IOError, OSError, StackError) as error:
+        if getattr(error, "details", {}).get("code") != codes.BUSY:
             _return_link(root, record)
         raise
     problems.append(_return_link(root, record))

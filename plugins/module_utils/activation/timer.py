@@ -17,7 +17,7 @@ import sys
 from ..host.commands import output_of
 from ..host.environment import login_path
 from ..host.errors import StackError
-from ..host.files import make_directory, remove, sync, write_whole
+from ..host.files import make_directory, naming, remove, sync, write_whole
 from ..host.texts import as_text
 from ..programs.packed import packed
 from ..rules import codes, layout
@@ -80,14 +80,15 @@ def write_program(root):
     modules = [module for name, module in sorted(sys.modules.items()) if name.startswith(OURS) and module]
     path = layout.return_program(root)
     new = path + ".new"
-    remove(new)
-    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(packed(modules, MAIN))
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(new, path)
-    sync(root)
+    with naming(path):
+        remove(new)
+        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(packed(modules, MAIN))
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(new, path)
+        sync(root)
 
 
 def command(root, token):

@@ -20,7 +20,7 @@ import time
 
 from .environment import clean
 from .errors import StackError
-from .files import end_of, make_directory, read_text, remove, write_whole
+from .files import end_of, make_directory, naming, read_text, remove, write_whole
 from .origin import is_here, origin
 from .processes import is_alive, start_of
 from .texts import as_text
@@ -56,8 +56,9 @@ def run_logged(argv, log, chdir=None, environment=None, timeout=None, append=Fal
     env = clean(environment)
     started = clock.seconds()
     with io.open(os.devnull, "rb") as nothing, io.open(log, "ab" if append else "wb") as output:
-        output.write(("$ %s\n" % without_users(" ".join(as_text(argument) for argument in argv))).encode("utf-8"))
-        output.flush()
+        with naming(log):
+            output.write(("$ %s\n" % without_users(" ".join(as_text(argument) for argument in argv))).encode("utf-8"))
+            output.flush()
         try:
             process = subprocess.Popen(
                 argv, cwd=chdir, env=env, stdin=nothing, stdout=output, stderr=output, preexec_fn=os.setsid

@@ -8,6 +8,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import contextlib
 import errno
 import hashlib
 import io
@@ -49,20 +50,31 @@ def make_directory(path, mode=0o755):
         os.chmod(path, mode)
 
 
+@contextlib.contextmanager
+def naming(path):
+    """Let every OSError of the block name the file `path`: those of write() and fsync() name none."""
+    try:
+        yield
+    except (IOError, OSError) as error:
+        error.filename = path
+        raise
+
+
 def write_whole(path, text, mode=0o644):
     """Write `text` to a temporary file beside `path`, flush it to disk, then rename it to `path`."""
     make_directory(os.path.dirname(path))
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".new-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(as_text(text).encode("utf-8"))
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, mode)
-        os.rename(temporary, path)
-    except Exception:
-        os.unlink(temporary)
-        raise
+    with naming(path):
+        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".new-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(as_text(text).encode("utf-8"))
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, mode)
+            os.rename(temporary, path)
+        except Exception:
+            os.unlink(temporary)
+            raise
 
 
 def sync_tree(path):
@@ -92,11 +104,12 @@ def _sync_file_system(path):
 
 def sync(path):
     """Flush a file, or the entries of a directory, to disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    with naming(path):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def remove(path):

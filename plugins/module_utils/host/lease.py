@@ -21,7 +21,7 @@ from . import root_id
 from ..rules import clock, codes
 from ..rules.holder import describe, plain
 from .errors import StackError
-from .files import make_directory, remove, write_json
+from .files import make_directory, naming, remove, write_json
 from .identity import is_local
 from .texts import as_text
 from ..rules import layout
@@ -86,6 +86,9 @@ _NO_LOCKS = (
     "mount it without nolock), or choose another stack_root"
 )
 
+_CREATED = (errno.ELOOP, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENXIO)
+"""Errors of a file that somebody else created: a link, a directory, a file of another user, a device."""
+
 
 class Lock(object):
     """The lock of a stack root's lease. Whoever takes or releases the lease must hold it."""
@@ -99,10 +102,13 @@ class Lock(object):
         try:
             self.handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
         except OSError as error:
-            raise StackError("%s cannot be opened: %s. Find out who created it" % (self.path, error.strerror))
+            hint = ". Find out who created it" if error.errno in _CREATED else ""
+            message = "%s cannot be opened: %s%s" % (self.path, error.strerror, hint)
+            raise StackError(message, code="" if hint else codes.of_errno(error.errno))
         try:
-            self._check_owner()
-            self._wait()
+            with naming(self.path):
+                self._check_owner()
+                self._wait()
         except Exception:
             os.close(self.handle)
             raise
@@ -130,8 +136,11 @@ class Lock(object):
                 message = "%s has been locked for %d s by pid %s: end that process if it hangs"
                 raise StackError(message % (self.path, self.timeout, holder or "unknown"), code=codes.BUSY)
             time.sleep(0.05)
-        os.ftruncate(self.handle, 0)
-        os.write(self.handle, ("%d\n" % os.getpid()).encode("ascii"))
+        try:
+            os.ftruncate(self.handle, 0)
+            os.write(self.handle, ("%d\n" % os.getpid()).encode("ascii"))
+        except (IOError, OSError):
+            pass  # it is only for the message above, and a host must be able to return while its disk is full
 
     def __exit__(self, *_error):
         os.close(self.handle)

@@ -17,6 +17,7 @@ import tempfile
 
 from ..rules import layout
 from ..rules.holder import is_digest
+from .files import naming
 from .texts import as_text
 
 MOST = 4096
@@ -50,19 +51,20 @@ def ensure(root):
     """Write an id if the stack root has none. Whoever calls this holds the lock of the lease."""
     if read(root):
         return
-    handle, temporary = tempfile.mkstemp(dir=root, prefix=".new-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            # A copy of the file gets another inode.
-            content = {
-                "id": binascii.hexlify(os.urandom(16)).decode("ascii"),
-                "inode": os.fstat(file.fileno()).st_ino,
-            }
-            file.write(as_text(json.dumps(content, sort_keys=True) + "\n").encode("utf-8"))
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.rename(temporary, layout.root_id(root))
-    except Exception:
-        os.unlink(temporary)
-        raise
+    with naming(layout.root_id(root)):
+        handle, temporary = tempfile.mkstemp(dir=root, prefix=".new-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                # A copy of the file gets another inode.
+                content = {
+                    "id": binascii.hexlify(os.urandom(16)).decode("ascii"),
+                    "inode": os.fstat(file.fileno()).st_ino,
+                }
+                file.write(as_text(json.dumps(content, sort_keys=True) + "\n").encode("utf-8"))
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.rename(temporary, layout.root_id(root))
+        except Exception:
+            os.unlink(temporary)
+            raise

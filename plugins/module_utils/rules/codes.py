@@ -16,6 +16,8 @@ BUG = "bug"
 DISK_FULL = "disk.full"
 DISK_BROKEN = "disk.broken"
 MEMORY_FULL = "memory.full"
+LIMIT_REACHED = "limit.reached"
+"""Of open files or processes."""
 FILE_DENIED = "file.denied"
 HOST_HANGS = "host.hangs"
 """A task did not end in the time that it may take, or did not get on."""
@@ -50,6 +52,8 @@ _OF_ERRNO = {
     errno.ENOSPC: DISK_FULL,
     errno.EDQUOT: DISK_FULL,
     errno.ENOMEM: MEMORY_FULL,
+    errno.EMFILE: LIMIT_REACHED,
+    errno.ENFILE: LIMIT_REACHED,
     errno.EIO: DISK_BROKEN,
     errno.EACCES: FILE_DENIED,
     errno.EPERM: FILE_DENIED,
