@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ import typer
 from neuraltalk_provision import paths
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FINE, UsageError, naming
+from neuraltalk_provision.mirror.part_writer import write_small
 from neuraltalk_provision.output import Output
 
 
@@ -22,19 +22,23 @@ def init(
     """Write the files of a new site: example settings, an inventory, a training, and an empty mirror."""
     output = Output(as_json=as_json)
     sources = sorted(path for path in paths.example_inventory().iterdir() if path.is_file())
-    files = [directory / path.name for path in sources]
+    contents = {directory / path.name: path.read_bytes() for path in sources}
     with naming(directory, "read"):
-        existing = [str(file) for file in files if file.exists()]
-    if existing:
+        existing = [file for file in contents if file.exists()]
+        # Unchanged ones are of a command that was killed.
+        is_new = len(existing) < len(contents) and all(file.read_bytes() == contents[file] for file in existing)
+    if not is_new:
         raise UsageError(
-            f"{', '.join(existing)}: already exists",
+            f"{', '.join(map(str, existing))}: already exists",
             advice="Choose an empty directory, or edit the existing files.",
         )
+    files = [file for file in contents if file not in existing]
     if not plan:
         with naming(directory, "written"):
             (directory / "mirror").mkdir(parents=True, exist_ok=True)
-            for path in sources:
-                shutil.copyfile(path, directory / path.name)
+        for file in files:
+            with naming(file, "written"):
+                write_small(file, contents[file])
     for file in files:
         output.say(f"{'would write' if plan else 'wrote'} {file}")
     output.say(

@@ -68,8 +68,11 @@ def write(
 def write_small(file: Path, content: bytes) -> None:
     """Write a small file: to a temporary file beside it, which is then renamed."""
     beside = file.with_name(f".{file.name}.writing")
-    with beside.open("wb") as opened:
-        opened.write(content)
-        opened.flush()
-        os.fsync(opened.fileno())
-    beside.replace(file)
+    try:
+        with beside.open("wb") as opened:
+            opened.write(content)
+            opened.flush()
+            os.fsync(opened.fileno())
+        beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import filecmp
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -108,8 +107,8 @@ def _with_made(
             with pull_errors.of_disk(cache):
                 file.parent.mkdir(exist_ok=True)
                 file.write_text(installer.text(base), encoding="utf-8")
-                given, origin = _unlisted(mirror / row.file, file), made.origin(base)
-                added.append(store.add(mirror, given, catalogue, given=row.name, version=base.version, origin=origin))
+                origin = made.origin(base)
+                added.append(store.add(mirror, file, catalogue, given=row.name, version=base.version, origin=origin))
         except ProvisionError as error:
             failures.append(Failure(row.name, error.message, error.advice))
         finally:
@@ -249,8 +248,7 @@ class _Work:
                 version = row.collection.version
             else:
                 _second_name(self.paths[row.transfers[0].key], file)
-            given = _unlisted(self.mirror / row.file, file)
-            return store.add(self.mirror, given, self.catalogue, given=row.name, version=version, origin=row.origin)
+            return store.add(self.mirror, file, self.catalogue, given=row.name, version=version, origin=row.origin)
         finally:
             file.unlink(missing_ok=True)
 
@@ -282,9 +280,3 @@ def _second_name(found: Path, file: Path) -> None:
         file.hardlink_to(found)
     except OSError:
         shutil.copyfile(found, file)
-
-
-def _unlisted(target: Path, file: Path) -> Path:
-    """The file in the mirror if it is equal already: a killed command gave it its name and did not list it yet."""
-    equal = target.is_file() and not target.is_symlink() and filecmp.cmp(target, file, shallow=False)
-    return target if equal else file

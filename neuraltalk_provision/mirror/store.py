@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import os
 import stat
@@ -192,6 +193,13 @@ def _same(one: Path, other: Path) -> bool:
     return one.exists() and one.samefile(other)
 
 
+def _equal(target: Path, file: Path) -> bool:
+    """Whether a file of the mirror is this one already: a killed command gave it its name and did not list it yet."""
+    return _same(target, file) or (
+        target.is_file() and not target.is_symlink() and filecmp.cmp(target, file, shallow=False)
+    )
+
+
 def _refuse_taken(mirror: Path, name: str, file: Path, known: lock.Lock) -> None:
     """UsageError if a file of that name is in the mirror, but not as this artifact's."""
     target = mirror / file.name
@@ -202,7 +210,7 @@ def _refuse_taken(mirror: Path, name: str, file: Path, known: lock.Lock) -> None
                 advice="Rename the file, then add it.",
             )
     listed = any(entry.file == file.name for entry in known.artifacts)
-    if target.is_dir() or (not listed and os.path.lexists(target) and not _same(target, file)):
+    if target.is_dir() or (not listed and os.path.lexists(target) and not _equal(target, file)):
         raise UsageError(
             f"{target} already exists, and {lock.FILE_NAME} does not list it",
             advice="If it is the right file, `provision mirror add --all` adds it. Otherwise move it out of the mirror "

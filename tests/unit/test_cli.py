@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -257,6 +258,34 @@ def test_new_site_is_written_and_never_overwritten(capsys: Capture, tmp_path: Pa
     assert code == 2
     assert "already exists" in err
     assert (place / "hosts.yml").read_text() == "all: {}\n"
+
+
+@pytest.mark.parametrize("written", [0, 1, 2])
+def test_new_site_that_was_killed_is_completed_by_the_same_command(
+    capsys: Capture, tmp_path: Path, written: int
+) -> None:
+    place = tmp_path / "site"
+    (place / "mirror").mkdir(parents=True)
+    contents = {path.name: path.read_bytes() for path in sorted(paths.example_inventory().iterdir())}
+    for name in list(contents)[:written]:
+        (place / name).write_bytes(contents[name])
+    (place / f".{list(contents)[written]}.writing").write_bytes(b"ha")
+    assert provision(capsys, "init", place)[0] == 0
+    assert {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()} == contents
+
+
+def test_new_site_on_a_full_disk_names_its_own_file_and_leaves_no_half_one(
+    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_given: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        code, _, err = provision(capsys, "init", tmp_path / "site")
+    assert (code, [path.name for path in (tmp_path / "site").iterdir()]) == (2, ["mirror"])
+    assert f"{tmp_path / 'site' / 'hosts.yml'} cannot be written: No space left on device" in err
+    assert provision(capsys, "init", tmp_path / "site")[0] == 0
 
 
 @pytest.fixture

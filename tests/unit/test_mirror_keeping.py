@@ -99,6 +99,16 @@ def test_file_that_the_lock_does_not_list_is_not_overwritten(mirror: Path, tmp_p
     assert contents(mirror) == before
 
 
+def test_file_that_a_killed_command_did_not_list_any_more_is_added_by_the_same_command(
+    mirror: Path, tmp_path: Path
+) -> None:
+    newer = pack(tmp_path / "nn-2.tgz", archives.NN)
+    (mirror / "nn-2.tgz").write_bytes(newer.read_bytes())
+    entry = store.add(mirror, newer, SMALL)
+    assert lock.read(mirror).by_name()["nn"] == entry
+    assert store.check(mirror, [entry]) == ()
+
+
 def test_directory_in_the_place_of_the_file_is_named(mirror: Path, tmp_path: Path) -> None:
     (mirror / "nn-2.tgz").mkdir()
     with pytest.raises(UsageError, match="already exists"):
