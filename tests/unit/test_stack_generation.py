@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.kill import killed
 from tests.unit import test_host_use as host_use
 from tests.unit.modules import ModuleError, as_installed
 
@@ -586,3 +587,28 @@ def test_rollback_of_what_another_controller_activated_meanwhile_is_refused(gene
     assert (root / "current").readlink().name == "c"
     assert generations("previous", "a", expected=["c"])["current"] == "a"
     assert generations("previous", "a", expected=["b"])["changed"] is False
+
+
+def test_generation_whose_removal_was_killed_is_built_from_the_beginning_if_it_is_wanted_again(
+    generations: Run, root: Path, load: Callable[[str], ModuleType]
+) -> None:
+    """Otherwise its stamps say that its components are there, and after hours it cannot be sealed."""
+    name = "0a1b2c3d4e5f6071"
+    for at in range(1, 30):
+        shutil.rmtree(root)
+        build(root, name)
+        home = root / "generations" / name
+        (home / "torch").mkdir()
+        (home / "torch" / "th").write_text("th")
+        as_installed(home)
+        generations("sealed", name, components=PARTS)
+        was_killed = killed(at, "before", lambda: generations("absent", name))
+        if not was_killed:
+            break
+        generations("open", name, controller="me")
+        if (home / "stamps" / "nn.json").exists():
+            load("host.installed").refuse_others(str(home))
+        else:
+            assert not (home / "torch" / "th").exists(), "it would count as added by somebody"
+            assert not list((home / "stamps").iterdir())
+    assert at > 5

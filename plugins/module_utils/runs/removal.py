@@ -83,10 +83,18 @@ def _abandon(path):
 
 
 def erase(stack, name):
-    """Remove a generation, its seal first, and its sources. What is left after an error counts as abandoned."""
-    remove(layout.seal(stack.path(name)))
+    """Remove a generation, its seal first, and its sources. What is left after an error counts as abandoned.
+
+    Stamps without the list of what was installed say that nothing of it can be used, so the stamps are removed last.
+    """
+    path = stack.path(name)
+    remove(layout.seal(path))
+    remove(os.path.join(path, layout.INSTALLED))
     try:
-        shutil.rmtree(stack.path(name))
+        for entry in sorted(set(os.listdir(path)) - {layout.STAMPS}):
+            place = os.path.join(path, entry)
+            shutil.rmtree(place) if os.path.isdir(place) and not os.path.islink(place) else remove(place)
+        shutil.rmtree(path)
     except Exception:
         _problem_of(_abandon, stack.path(name))
         raise
