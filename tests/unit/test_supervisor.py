@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -401,6 +402,33 @@ def test_job_of_slurms_makes_its_runs_where_it_is(
     assert (slurm / "cancelled").read_text() == "41\n"
     (slurm / "state").write_text("41|COMPLETED|node2|None\n")
     assert not run_module("stack_run", stack_root=root, id="x", state="cancelled")["changed"]
+
+
+def test_job_that_cannot_be_recorded_is_cancelled(
+    slurm: Path,
+    run_module: Run,
+    root: Path,
+    data: Path,
+    load: Callable[[str], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Otherwise it would train, and the same command would submit a second one."""
+    asked = [training("x", data), training("y", data)]
+    module, written = load("runs.slurm"), []
+    write = module.write_json
+
+    def full(path: str, value: Any) -> None:
+        if written:
+            raise OSError(errno.ENOSPC, "No space left on device", path)
+        written.append(path)
+        write(path, value)
+
+    monkeypatch.setattr(module, "write_json", full)
+    with pytest.raises(ModuleError, match=r"y\.json: No space left.*job 41, .* was cancelled") as caught:
+        run_module("stack_run", stack_root=root, runs=asked, state="submitted")
+    assert caught.value.result["code"] == "disk.full"
+    assert (slurm / "cancelled").read_text() == "41\n"
+    assert run_module("stack_run_info", stack_root=root, state="listed")["queued"] == []
 
 
 @pytest.mark.usefixtures("cards")

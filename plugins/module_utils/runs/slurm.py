@@ -18,11 +18,11 @@ import time
 
 from ..host.commands import output_of
 from ..host.errors import StackError
-from ..host.files import make_directory, read_json, write_json
+from ..host.files import make_directory, naming, read_json, remove, write_json
 from ..host.texts import as_text
 from ..rules import run as rules
 from ..rules.slurm import ACTIVE, GONE, SILENT
-from ..rules import layout
+from ..rules import codes, layout
 from ..rules.texts import UTF8
 
 SCRIPT = """#!/bin/sh
@@ -92,7 +92,7 @@ def submit(plan, options, code):
             raise StackError("%s is already the Slurm job %s: choose another id" % (request["id"], known["job"]))
     make_directory(layout.queue(root))
     file = os.path.join(layout.queue(root), first + ".sh")
-    with io.open(file, "w") as batch:
+    with naming(file), io.open(file, "w") as batch:
         batch.write(as_text(script(plan, code)))
     gres = [] if plan.get("gpu", "none") == "none" else ["--gres=gpu:1"]
     argv = ["sbatch", "--parsable", "--job-name=neuraltalk-%s" % first, "--nodes=1", "--no-requeue", "--chdir=/"]
@@ -102,9 +102,21 @@ def submit(plan, options, code):
     if code or not job:
         raise StackError("sbatch did not accept the job: %s" % (output or "code %s" % code))
     record = {"job": job.group(1), "submitted": int(time.time()), "runs": plan["runs"]}
-    for request in plan["runs"]:
-        write_json(record_path(root, request["id"]), dict(record, id=request["id"], program=request["program"]))
+    try:
+        for request in plan["runs"]:
+            write_json(record_path(root, request["id"]), dict(record, id=request["id"], program=request["program"]))
+    except (IOError, OSError) as error:
+        raise StackError(_not_recorded(root, plan, job.group(1), error), code=codes.of_errno(error.errno))
     return dict(record, id=first)
+
+
+def _not_recorded(root, plan, job, error):
+    """Cancel a job that could not be recorded, because nobody would know of it; what happened, in words."""
+    for request in plan["runs"]:
+        remove(record_path(root, request["id"]))
+    output, code = run_slurm(["scancel", job])
+    done = "was cancelled" if not code else "could not be cancelled (%s): run `scancel %s` on this host" % (output, job)
+    return "%s: %s. So the job %s, which Slurm had accepted, %s" % (error.filename, error.strerror, job, done)
 
 
 def states():
