@@ -86,7 +86,7 @@ import shutil
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.host.places import unsafe
 from ..module_utils.host.errors import StackError
-from ..module_utils.host.files import content_sha256, file_sha256, is_own_file, make_directory, remove
+from ..module_utils.host.files import content_sha256, file_sha256, is_own_file, make_directory, naming, remove
 from ..module_utils.host.outcome import run_module
 
 
@@ -133,7 +133,8 @@ def place(options):
     remove_any(temporary)
     try:
         with io.open(options["sent"], "rb") as source:
-            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as copy:
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with naming(path), os.fdopen(handle, "wb") as copy:
                 seen = copied(source, copy)
                 copy.flush()
                 os.fsync(copy.fileno())

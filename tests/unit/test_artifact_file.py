@@ -103,8 +103,9 @@ def test_full_disk_keeps_nothing_of_the_file(ask: Run, path: Path, sent: Path, m
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ModuleError, match="No space left"):
+    with pytest.raises(ModuleError, match="No space left") as caught:
         ask(sent=sent)
+    assert str(caught.value) == f"{path}: No space left on device"
     assert list(path.parent.iterdir()) == []
 
 

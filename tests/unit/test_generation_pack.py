@@ -361,6 +361,19 @@ def test_full_disk_is_a_failure_with_its_code(
     assert target.left() == []
 
 
+def test_pack_for_which_there_is_no_space_is_named(
+    run_module: Run, root: Path, monkeypatch: pytest.MonkeyPatch, load: Callable[[str], ModuleType]
+) -> None:
+    def full(*_given: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    file = packed(run_module, root)["path"]
+    monkeypatch.setattr(load("host.packing").os, "fsync", full)
+    with pytest.raises(ModuleError) as refused:
+        packed(run_module, root)
+    assert str(refused.value) == f"{file}: No space left on device"
+
+
 KILLED = """
 # For each moment, a child that kills itself there; prints what it left and how it ended.
 import json, os, shutil, signal, sys

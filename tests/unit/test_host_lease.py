@@ -21,6 +21,7 @@ from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.fleet import rollback
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_state import Lease
+from neuraltalk_provision.rules import codes
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import controller, leases, playbook
 from tests.unit.modules import ModuleError
@@ -215,18 +216,23 @@ def test_host_whose_disk_is_full_can_be_locked_to_return_and_to_give_back_the_le
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO, errno.EMFILE])
+@pytest.mark.parametrize("kind", ["host.lease", "runs.leases"])
 def test_lock_that_this_machine_cannot_open_is_not_blamed_on_somebody(
-    module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+    load: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: str
 ) -> None:
+    module = load(kind)
+    lock = module.Lock(str(tmp_path)) if kind == "host.lease" else module.Leases(str(tmp_path))
+    path = tmp_path / (".lease.lock" if kind == "host.lease" else "runs/.leases")
+
     def refused(*_given: object) -> None:
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patch:
         patch.setattr(module.os, "open", refused)
         with pytest.raises(module.StackError) as caught:
-            module.Lock(str(tmp_path)).__enter__()
-    assert str(caught.value) == f"{tmp_path}/.lease.lock cannot be opened: {os.strerror(number)}"
-    assert caught.value.details["code"] == module.codes.of_errno(number)
+            lock.__enter__()
+    assert str(caught.value) == f"{path} cannot be opened: {os.strerror(number)}"
+    assert caught.value.details["code"] == codes.of_errno(number)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a file of another user takes root to make")

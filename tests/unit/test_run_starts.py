@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -59,6 +60,21 @@ def refuse(run_module: Run) -> Callable[..., dict[str, Any]]:
         return run_module("run_starts", stack_root=root, holder=holder, state=state, **more)
 
     return refuse
+
+
+def test_starts_are_allowed_again_on_a_host_whose_disk_is_full(
+    refuse: Run, root: Path, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a lock file contains is only for messages."""
+    refuse(root)
+
+    def full(*_given: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(load("runs.locks").os, "ftruncate", full)
+        assert refuse(root, "allowed")["changed"]
+    assert not (root / "starts.json").exists()
 
 
 def test_starts_are_refused_until_they_are_allowed_again(refuse: Run, root: Path, starts: ModuleType) -> None:

@@ -17,7 +17,7 @@ import time
 
 from . import web
 from .errors import StackError
-from .files import remove
+from .files import naming, remove
 from .partial import opened
 from ..rules.archive_formats import what_is
 from ..rules import clock, codes
@@ -78,9 +78,10 @@ class _Download(object):
                 raise
             if self.seen() != self.wanted.sha256:
                 self._refuse()
-            self.part.flush()
-            os.fsync(self.part.fileno())
-            os.fchmod(self.part.fileno(), 0o644)
+            with naming(self.wanted.path):
+                self.part.flush()
+                os.fsync(self.part.fileno())
+                os.fchmod(self.part.fileno(), 0o644)
         os.rename(self.partial, self.wanted.path)
         return {"tries": self.tries, "received": self.received, "continued": self.continued}
 
@@ -155,7 +156,8 @@ class _Download(object):
             self.received += len(block)
             kept = block[: max(0, self.limit - self.have)]
             self._count(block)
-            self.part.write(kept)
+            with naming(self.wanted.path):
+                self.part.write(kept)
             if self.have > self.limit + EXTRA:
                 self.more = True
                 return

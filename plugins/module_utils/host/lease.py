@@ -86,9 +86,6 @@ _NO_LOCKS = (
     "mount it without nolock), or choose another stack_root"
 )
 
-_CREATED = (errno.ELOOP, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENXIO)
-"""Errors of a file that somebody else created: a link, a directory, a file of another user, a device."""
-
 
 class Lock(object):
     """The lock of a stack root's lease. Whoever takes or releases the lease must hold it."""
@@ -102,9 +99,10 @@ class Lock(object):
         try:
             self.handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
         except OSError as error:
-            hint = ". Find out who created it" if error.errno in _CREATED else ""
-            message = "%s cannot be opened: %s%s" % (self.path, error.strerror, hint)
-            raise StackError(message, code="" if hint else codes.of_errno(error.errno))
+            message = "%s cannot be opened: %s" % (self.path, error.strerror)
+            if codes.is_of_machine(error.errno):
+                raise StackError(message, code=codes.of_errno(error.errno))
+            raise StackError(message + ". Find out who created it")
         try:
             with naming(self.path):
                 self._check_owner()

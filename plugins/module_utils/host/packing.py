@@ -19,7 +19,7 @@ import tarfile
 
 from . import manifest
 from .errors import StackError
-from .files import make_directory, remove
+from .files import make_directory, naming, remove
 from .texts import as_native, text_of
 from ..rules import layout, pack
 
@@ -79,7 +79,7 @@ def _written(generation, path, entries, known):
     sent = [entry for entry in files if entry.sha256 not in known]
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        with os.fdopen(handle, "wb") as target:
+        with naming(path), os.fdopen(handle, "wb") as target:
             hashed = _Hashed(target)
             _write(hashed, generation, entries, sent)
             target.flush()

@@ -24,7 +24,7 @@ import time
 from . import installed, manifest, packing
 from .archives import BLOCK, refusing
 from .errors import StackError
-from .files import file_sha256, make_directory, remove, sync, sync_tree, write_json
+from .files import file_sha256, make_directory, naming, remove, sync, sync_tree, write_json
 from .stamps import read_stamps, stamp_path
 from .texts import as_native, text_of
 from ..rules import archives, codes, layout, pack
@@ -161,7 +161,7 @@ class Unpacking(object):
     def write(self, entry, content):
         path, digest = self.path(entry.path), hashlib.sha256()
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o644)
-        with os.fdopen(handle, "wb") as target:
+        with naming(path), os.fdopen(handle, "wb") as target:
             for block in iter(lambda: content.read(BLOCK), b""):
                 digest.update(block)
                 target.write(block)

@@ -66,3 +66,9 @@ def of_errno(number, default=""):
     # type: (int | None, str) -> str
     """The code for an errno of the operating system; `default` if there is none for it."""
     return default if number is None else _OF_ERRNO.get(number, default)
+
+
+def is_of_machine(number):
+    # type: (int | None) -> bool
+    """Whether an errno tells of the machine (a full, broken or read-only disk, a limit), and not of the file."""
+    return number in _OF_ERRNO and number not in (errno.EACCES, errno.EPERM)

@@ -63,7 +63,7 @@ class Leases(object):
         return self
 
     def __exit__(self, *_error):
-        os.ftruncate(self.handle, 0)
+        write_holder(self.handle, "")
         os.close(self.handle)
 
 

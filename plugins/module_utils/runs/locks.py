@@ -14,6 +14,7 @@ import os
 import stat
 
 from ..host.errors import StackError
+from ..rules import codes
 
 
 def open_own(path, owner=None):
@@ -46,6 +47,8 @@ def _opened(path):
             return os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | flags, 0o600)
         except OSError as error:
             reason = error.strerror or ""
+            if codes.is_of_machine(error.errno):
+                raise StackError("%s cannot be opened: %s" % (path, reason), code=codes.of_errno(error.errno))
             if error.errno not in (errno.ENOENT, errno.EEXIST):
                 break
     message = "%s cannot be opened: %s. Look at what it is (ls -l), remove it, then run the same command again"
@@ -53,7 +56,13 @@ def _opened(path):
 
 
 def write_holder(handle, text):
-    """Replace the content of a lock file by a text about the process that has the lock."""
-    os.ftruncate(handle, 0)
-    os.lseek(handle, 0, os.SEEK_SET)
-    os.write(handle, text.encode("utf-8"))
+    """Replace the content of a lock file by a text about the process that has the lock.
+
+    It is only for messages: what is done under the lock does not fail because the disk is full or broken.
+    """
+    try:
+        os.ftruncate(handle, 0)
+        os.lseek(handle, 0, os.SEEK_SET)
+        os.write(handle, text.encode("utf-8"))
+    except (IOError, OSError):
+        pass
