@@ -107,7 +107,7 @@ def work_through(site: Settings, host: str, rule: Rule, job: str, waits: str) ->
 
 
 def test_job_ends_well_before_its_node_is_activated_and_the_next_one_starts_after_it(site: Settings) -> None:
-    running = submit(ONE, 20)
+    running = submit(ONE, 60)
     await_state(running, "RUNNING")
     waiting = submit(ONE, 1)
     steps, position = work_through(site, "alpha", WAIT, running, waiting)

@@ -388,10 +388,10 @@ def test_module_runs_as_usual_where_the_connection_needs_files(ssh: FakeSsh, tmp
 
 def test_failure_keeps_its_code_and_its_traceback(ssh: FakeSsh, tmp_path: Path) -> None:
     with command_log.begin(["site"]) as log:
-        outcome = state(tmp_path, root="/" + "x" * 300)
+        outcome = state(tmp_path, root="/a\0b")
     (failure,) = outcome.results.failures
     assert failure.code == codes.BUG
-    assert failure.message.startswith("unexpected OSError: ")
+    assert failure.message.startswith("unexpected ValueError: ")
     assert log.path
     assert "in run_module" in log.path.read_text(encoding="utf-8")
 
