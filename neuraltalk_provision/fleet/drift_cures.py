@@ -93,8 +93,11 @@ def version(observed: Observed, name: str, wanted: str) -> str:
     if not (_PLAIN.fullmatch(name) and _PLAIN.fullmatch(wanted)):
         return SYSTEM
     managers = observed.state.platform.managers if observed.state else ()
+    archive = observed.recipe.repository if observed.recipe else None
+    # Such a host usually has no other repository.
+    origin = f"; from the mirror's {archive['file']}: docs/drift.md says how" if archive else ""
     if "apt-get" in managers:
-        return f"on the host: apt-get install {name}={wanted}"
+        return f"on the host: apt-get install {name}={wanted}{origin}"
     if "dnf" in managers:
-        return f"on the host: dnf install {name}-{wanted}"
-    return f"on the host: yum install {name}-{wanted}; if it has a newer one: yum downgrade {name}-{wanted}"
+        return f"on the host: dnf install {name}-{wanted}{origin}"
+    return f"on the host: yum install {name}-{wanted}; if it has a newer one: yum downgrade {name}-{wanted}{origin}"

@@ -329,6 +329,15 @@ def test_package_with_another_version_than_most_hosts_is_drift_with_the_command(
     assert one.cure == "on the host: apt-get install gcc=4:12.2.0-3"
 
 
+def test_cure_of_a_package_says_that_hosts_without_repositories_get_it_from_the_mirror() -> None:
+    """The command alone failed there: no repository of such a host has the package."""
+    file = "packages-debian-12-x86_64.tar"
+    recipe = replace(RECIPE, repository={"name": "packages", "file": file, "sha256": "a" * 64, "size": 9})
+    one = replace(observed(packages={"gcc": "4:12.2.0-2", "make": "4.3-4.1"}), recipe=recipe)
+    cure = only(compare(one, *(replace(other, recipe=recipe) for other in fleet(2)))).cure
+    assert cure == f"on the host: apt-get install gcc=4:12.2.0-3; from the mirror's {file}: docs/drift.md says how"
+
+
 def test_package_version_is_put_into_a_command_only_if_it_is_a_plain_word() -> None:
     evil = "1; rm -rf /"
     one = only(compare(observed(), *fleet(2, packages={"gcc": evil, "make": "4.3-4.1"})))
