@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.fleet import busy
@@ -26,9 +26,9 @@ class NodesChanged:
     failures: tuple[Failure, ...] = ()
 
 
-def rule(settings: Settings, busy: Literal["wait", "skip", "refuse", ""] = "") -> Rule:
-    """What to do with hosts in use: as the settings say, or as `busy` of the command line says."""
-    return Rule(busy or settings.busy, float(settings.busy_wait), float(settings.busy_poll))
+def rule(settings: Settings) -> Rule:
+    """What to do with hosts in use, as the settings say."""
+    return Rule(settings.busy, float(settings.busy_wait), float(settings.busy_poll))
 
 
 def ask(settings: Settings, hosts: Sequence[str], clock: Callable[[], float] = time.monotonic) -> dict[str, Seen]:

@@ -164,7 +164,6 @@ def test_answer_that_is_not_as_expected_is_never_idle(monkeypatch: pytest.Monkey
 def test_settings_and_the_command_line_give_the_rule() -> None:
     settings = Settings(busy="wait", busy_wait="2m", busy_poll=30)  # type: ignore[arg-type]
     assert use.rule(settings) == Rule("wait", 120.0, 30.0)
-    assert use.rule(settings, "refuse").busy == "refuse"
     assert use.rule(Settings()) == Rule("skip", 86400.0, 60.0)
 
 
