@@ -20,6 +20,7 @@ from rich.text import Text
 
 from neuraltalk_provision import streams
 from neuraltalk_provision.errors import ProvisionError
+from neuraltalk_provision.host_names import lines
 from neuraltalk_provision.text import log_text, visible
 
 if TYPE_CHECKING:
@@ -60,6 +61,11 @@ class Output:
     def say(self, text: str) -> None:
         """Print a line of text on stdout; nothing with --json."""
         self.out.print(visible(text), markup=False)
+
+    def of_hosts(self, told: Iterable[tuple[str, str]], begin: str = "") -> None:
+        """Print what is told of hosts, as (host, text); many hosts of which the same is told have one line."""
+        for line in lines(told):
+            self.say(f"{begin}{line}")
 
     def pass_on(self, text: str) -> None:
         """Print the output of another program without colours; nothing with --json."""

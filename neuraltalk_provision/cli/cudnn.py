@@ -9,7 +9,6 @@ import typer
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FINE
-from neuraltalk_provision.host_names import lines
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.checks import CudnnTree
 from neuraltalk_provision.site import cudnn
@@ -111,8 +110,7 @@ def _show(states: tuple[cudnn.CudnnState, ...], output: Output, plan: bool) -> N
         for action in state.did or (f"nothing to change in {state.after.root}",):
             told.append((state.host, f"{state.host}: {action}"))
         told.append((state.host, f"{state.host} {state.after.root}: {_describe(state.after)}"))
-    for line in lines(told):
-        output.say(line)
+    output.of_hosts(told)
     output.result(
         {"hosts": [state.as_json() for state in states], "changed": not plan and any(s.changed for s in states)}
     )

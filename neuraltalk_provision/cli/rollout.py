@@ -13,7 +13,6 @@ from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FINE, UsageError
 from neuraltalk_provision.fleet.journal import Journal, describe
 from neuraltalk_provision.fleet.records import Outcome, Phase, Rollout, Status, Step, Summary
-from neuraltalk_provision.host_names import lines
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.site import controller
 
@@ -67,8 +66,7 @@ def _show(found: Rollout, output: Output) -> None:
         for record in found.records.values()
         if record.outcome in (Outcome.FAILED, Outcome.LOST, Outcome.SET_ASIDE)
     )
-    for line in lines(told):
-        output.say(line)
+    output.of_hosts(told)
 
 
 def _state(found: Rollout, host: str) -> str:

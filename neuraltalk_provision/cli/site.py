@@ -101,8 +101,7 @@ def site(
             waves = command.waves_of(found, chosen)
             site_lines.show_waves(waves, output)
             used = command.in_use(found, phase, chosen)
-            for line in lines(used.items()):
-                output.say(line)
+            output.of_hosts(used.items())
             output.result(
                 {
                     "plans": [host.as_json() for host in found.plans],

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from neuraltalk_provision.fleet.records import Rollout
-from neuraltalk_provision.host_names import lines
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.rules import activation as rules
@@ -45,8 +44,7 @@ def show(found: Sequence[Move], output: Output, *, plan: bool) -> None:
         went = "would go" if plan else "went"
         told += [(move.host, move.in_use)] * bool(move.in_use)
         told.append((move.host, f"{move.host}: {went} back from generation {move.before} to {move.after}{under}"))
-    for line in lines(told):
-        output.say(line)
+    output.of_hosts(told)
 
 
 def moves(

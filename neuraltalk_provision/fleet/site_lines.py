@@ -8,7 +8,7 @@ from neuraltalk_provision.fleet.outcome import FleetOutcome
 from neuraltalk_provision.fleet.records import Status
 from neuraltalk_provision.fleet.survey import Survey
 from neuraltalk_provision.fleet.waves import Wave
-from neuraltalk_provision.host_names import lines, named
+from neuraltalk_provision.host_names import named
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import trials
@@ -26,8 +26,7 @@ def show_waves(waves: Sequence[Wave], output: Output) -> None:
 def show_found(found: Survey, output: Output) -> None:
     """Print the plans, and the hosts that are set aside, if others go on."""
     show_plans(found.plans, output)
-    for line in lines((one.host, one.reason) for one in found.aside if found.well):
-        output.say(f"set aside: {line}")
+    output.of_hosts(((one.host, one.reason) for one in found.aside if found.well), "set aside: ")
 
 
 def show_plans(plans: tuple[HostPlan, ...], output: Output) -> None:
@@ -49,8 +48,7 @@ def show_plans(plans: tuple[HostPlan, ...], output: Output) -> None:
         swap = "; cuDNN will be swapped" if plan.swaps else ""
         told.append((plan.host, f"{plan.host} ({_platform(plan)}): {what}{move}{swap}"))
         told += [(plan.host, plan.remark)] * bool(plan.remark)
-    for line in lines(told):
-        output.say(line)
+    output.of_hosts(told)
     for line in trials.told(plans):
         output.say(line)
     left_out = sorted({name for plan in plans for name in plan.recipe.left_out})
@@ -97,5 +95,4 @@ def show_verdicts(verdicts: Sequence[Verdict], output: Output) -> None:
             told.append((verdict.host, f"{'ok  ' if check.passed else 'FAIL'} {found}"))
         why = verdict.failure.removeprefix(f"{verdict.host}: ")
         told += [(verdict.host, f"FAIL {verdict.host} {why}")] * bool(why)
-    for line in lines(told):
-        output.say(line)
+    output.of_hosts(told)

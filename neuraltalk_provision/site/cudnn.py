@@ -126,8 +126,7 @@ def _each_machine_once(states: Mapping[str, HostState], root: str, output: Outpu
             "\n".join(lines(several)),
             advice="Nothing was changed on any host. Run the same command for each of these hosts alone, with --limit.",
         )
-    for line in lines((host, f"{host} {share.words(root)}") for host, share in shares.items()):
-        output.say(line)
+    output.of_hosts((host, f"{host} {share.words(root)}") for host, share in shares.items())
     return {host: state for host, state in states.items() if host not in shares}
 
 

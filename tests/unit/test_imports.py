@@ -34,7 +34,7 @@ ALLOWED = {
     "wave_rules": {"durations"},
     "settings": {"durations", "errors", "field_words", "inventories", "paths", "rates", "wave_rules", "yaml_file"},
     "streams": set(),
-    "output": {"errors", "streams", "text"},
+    "output": {"errors", "host_names", "streams", "text"},
     "transfer_display": {"output", "text"},
     "results": {"rules"},
     "catalogue": {"errors", "paths", "rules", "results"},
