@@ -16,7 +16,7 @@ import re
 import stat
 
 from ..host.errors import StackError
-from ..host.files import is_own_file, remove, sync, write_whole
+from ..host.files import is_own_file, leads_nowhere, remove, sync, write_whole
 from ..host.texts import as_native, as_text
 from ..rules import activation as rules
 from ..rules import codes, layout
@@ -79,8 +79,7 @@ def _read(path):
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
-        leads_nowhere = error.errno == errno.ELOOP and not os.path.islink(path)  # links before it make a circle
-        if error.errno in (errno.ENOENT, errno.ENOTDIR) or leads_nowhere:
+        if leads_nowhere(error, path):
             return None
         if error.errno == errno.ELOOP:
             raise StackError("%s is a link, so it is not used: find out who created it, and remove it" % path)

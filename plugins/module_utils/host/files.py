@@ -139,6 +139,14 @@ def open_regular(path):
         os.close(place)
 
 
+def leads_nowhere(error, path):
+    """Whether opening `path` failed with this OSError, with O_NOFOLLOW, because there is no such file.
+
+    So it is if links before it make a circle. If the file itself is a link, it is there.
+    """
+    return error.errno in (errno.ENOENT, errno.ENOTDIR) or error.errno == errno.ELOOP and not os.path.islink(path)
+
+
 def read_text(path, limit=MAX_READ):
     """The first `limit` bytes of the file `path` as text; None if there is no such file.
 

@@ -21,7 +21,7 @@ from . import root_id
 from ..rules import clock, codes
 from ..rules.holder import describe, plain
 from .errors import StackError
-from .files import make_directory, naming, remove, write_json
+from .files import leads_nowhere, make_directory, naming, remove, write_json
 from .identity import is_local
 from .texts import as_text
 from ..rules import layout
@@ -66,8 +66,7 @@ def _read(path):
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
-        leads_nowhere = error.errno == errno.ELOOP and not os.path.islink(path)  # links before it make a circle
-        if error.errno in (errno.ENOENT, errno.ENOTDIR) or leads_nowhere:
+        if leads_nowhere(error, path):
             return None, 0
         if error.errno in (errno.ELOOP, errno.ENXIO):
             return "", 0
