@@ -23,8 +23,8 @@ from ..host.errors import StackError
 from ..host.files import end_of, file_size, open_regular, read_native
 from ..host.texts import as_text, text_of
 
-CHUNK = 16 << 20
-"""Bytes of a log that are returned at once, at most."""
+CHUNK = 32 << 20
+"""Bytes of a log that are returned at once, at most. The start of each playbook takes longer than so many bytes do."""
 MOST_LOG = 64 << 20
 """Bytes at the end of a log that are read for the details of a run, at most; and its first `HEAD` bytes."""
 HEAD = 1 << 16
