@@ -91,13 +91,11 @@ def activate(hosts: Sequence[str], given: Mapping[str, Any], settings: Settings,
     # The last of them, after a failure, is that the timer is disarmed and an activation undone.
     open_ = {host for host, result in last.items() if result.get("state") != UNDONE}
     kept = {host for host, result in last.items() if result.get("state") == CONFIRMED}
-    failures = tuple(
-        replace(failure, not_undone=failure.host in open_)
-        for failure in host_results.failures_of(results, hosts)
-        if not (failure.unreachable and failure.host in kept)
-    )
+    every = host_results.failures_of(results, hosts)
+    lost = {one.host: str(Kept(id="", problem=one.message)) for one in every if one.unreachable and one.host in kept}
+    failures = tuple(replace(one, not_undone=one.host in open_) for one in every if one.host not in lost)
     failed = {failure.host for failure in failures}
-    pruned = {host: _not_removed(result) for host, result in results.by_host("stack_generation").items()}
+    pruned = {host: _not_removed(result) for host, result in results.by_host("stack_generation").items()} | lost
     not_removed = {host: why for host, why in sorted(pruned.items()) if why and host not in failed}
     for line in lines((host, f"{host}: {why}") for host, why in not_removed.items()):
         output.remark("not removed", f"{line}. The next activation tries again")
@@ -108,8 +106,7 @@ def _not_removed(result: Mapping[str, Any]) -> str:
     """Why old generations were not removed; empty if all were."""
     found = host_results.read(PrunedResult, result)
     if isinstance(found, str):
-        ended = result.get("failed") or result.get("unreachable")
-        told = str(result["msg"]) if ended and result.get("msg") else found
+        told = str(result["msg"]) if result.get("failed") and result.get("msg") else found
         return str(Kept(id="", problem=told[:LONGEST_MESSAGE]))
     return "; ".join(str(one) for one in found.kept)[:LONGEST_MESSAGE]
 

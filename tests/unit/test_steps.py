@@ -66,9 +66,10 @@ def test_host_that_is_lost_after_its_activation_was_confirmed_has_not_failed(
     """It was lost while its old generations were removed, and a rollout that was to return its hosts returned it."""
     lost = Failure("node1", "Prune | Remove the oldest", "Connection timed out", unreachable=True)
     pruned = ("node1", "stack_generation", {"unreachable": True, "msg": "Connection timed out"})
-    for confirmed in (True, False):
+    before = ("node1", "stack_generation", {"changed": True, "current": "d", "previous": "c", "removed": []})
+    for confirmed, done_last in ((True, pruned), (True, before), (False, pruned)):
         last = ("node1", "activation_timer", {"state": "confirmed"} if confirmed else ARMED)
-        found = PlayResults(results=(last, pruned), failures=(lost,))
+        found = PlayResults(results=(last, done_last), failures=(lost,))
         monkeypatch.setattr(playbook, "run", lambda *_, found=found: playbook.Outcome(4, found))
         done = steps.activate(["node1"], {}, Settings(), Output())
         assert [one.host for one in done.failures] == ["node1"] * (not confirmed)
