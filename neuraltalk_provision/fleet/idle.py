@@ -92,8 +92,9 @@ class Activation:
         """Lift drains of ours that an earlier command left on these hosts. Those of `broken` stay, and are named."""
         seen = use.ask(self._settings, [*hosts, *broken])
         for host, one in seen.items():
-            if one.failure and self._settings.slurm != "none":
-                self.drained[host] = f"it is not known whether its node of Slurm is still drained by us: {one.failure}"
+            if one.unknown_drain and self._settings.slurm != "none":
+                why = one.unknown_drain
+                self.drained[host] = f"it is not known whether its node of Slurm is still drained by us: {why}"
         left = busy.leftovers(seen.values())
         self.drained |= {host: busy.BROKEN for host in broken if left.pop(host, ())}
         if left:

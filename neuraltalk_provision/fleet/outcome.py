@@ -106,7 +106,7 @@ def _next_steps(outcome: FleetOutcome, resumed: bool) -> list[str]:
             "`provision rollback` makes the previous one current again."
         )
     done = outcome.site.activated
-    if done and not outcome.returned:
+    if done and not (outcome.returned or outcome.kept):
         steps.append(f"{named(done)} {'has' if len(done) == 1 else 'have'} the new generation.")
     if outcome.drained:
         steps.append(STILL_DRAINED_ADVICE)

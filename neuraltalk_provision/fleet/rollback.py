@@ -169,7 +169,10 @@ class _Rollback:
         with running.stopped_by_errors(begun, journal, WHAT):
             names = [move.host for move in found.moves]
             done = rollout.recorded(Step.GIVE_BACK, names, lambda _names: self._return(own, activation), records)
-            activation.lift_leftovers([host for host in names if host not in own and host in past.unfinished])
+            lifted = () if self._asked.in_use else own  # by their activation
+            left = [host for host in names if host not in lifted and host in past.unfinished]
+            broken = [host for host in left if host in done.failed]
+            activation.lift_leftovers([host for host in left if host not in broken], broken=broken)
         lost = bool(done.failed or done.aside or found.aside or activation.drained)
         others = {begun.outcome(entry.host, Step.GIVE_BACK) for entry in found.left_out()}
         journal.finish(Status.STOPPED if lost or others - {Outcome.DONE} else Status.ROLLED_BACK)

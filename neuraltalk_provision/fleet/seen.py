@@ -90,17 +90,18 @@ class Seen:
     def is_unknown(self) -> bool:
         """Whether it is not known which nodes are drained, though a node of the host was drained."""
         every = (self, *self.machines)
-        return all(one.slurm is None for one in every) or any(one._has_unknown_node for one in every)
+        return all(one.slurm is None for one in every) or any(one.unknown_drain for one in every)
 
     @property
     def to_resume(self) -> dict[str, Seen]:
         """{host: what was seen of it} of those with a drain of ours, or of which that is not known."""
-        found = {one.host: one for one in (self, *self.machines) if one._has_unknown_node or one._own_drains}
+        found = {one.host: one for one in (self, *self.machines) if one.unknown_drain or one._own_drains}
         return found or {self.host: self}
 
     @property
-    def _has_unknown_node(self) -> bool:
-        return bool(self.failure or (self.slurm and self.slurm.problem))
+    def unknown_drain(self) -> str:
+        """Why it is not known whether a node of this host alone is drained; empty if it is known."""
+        return self.failure or (self.slurm.problem if self.slurm else "")
 
     @property
     def _own_drains(self) -> bool:

@@ -6,15 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.fleet import idle
+from neuraltalk_provision.errors import HostError, UsageError
+from neuraltalk_provision.fleet import idle, rollback
 from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.records import Phase, Status
+from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import codes
+from neuraltalk_provision.site import codes, playbook
 from tests.unit.plans import planned
 from tests.unit.test_fleet_command import OFF, carried_out, fleet, killed_at, resumed, settings
 from tests.unit.test_fleet_evidence import Nodes, changed, killed_before_a_resume, nodes, old, one_root
+from tests.unit.test_fleet_rollback import stack, states
 
 __all__ = ["fleet", "nodes", "settings"]
 
@@ -266,3 +268,50 @@ def test_drain_of_a_killed_command_does_not_stay_because_the_next_one_stops_befo
     outcome = carried_out(now, changed(settings, waves=[1, "100%"], max_failures=0))
     assert outcome.untouched == ("node2",)
     assert list(nodes.drained) == list(outcome.drained) == (["node2"] if why else [])
+
+
+def test_drain_is_not_forgotten_because_slurm_does_not_answer(
+    nodes: Nodes, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = changed(settings, waves=[1, "100%"])
+    killed_before_a_resume(nodes, chosen)
+    run = nodes.run
+
+    def silent(request: playbook.Request, *more: object) -> playbook.Outcome:
+        found = run(request, *more)
+        answers = tuple(
+            (host, name, {"used": True, "problem": "slurmctld does not answer", "nodes": []})
+            if name == "slurm_node_info"
+            else (host, name, result)
+            for host, name, result in found.results.results
+        )
+        return replace(found, results=replace(found.results, results=answers))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(playbook, "run", silent)
+        outcome = carried_out(old(done=("node1", "node2")), chosen)
+    assert "is still drained by us: slurmctld does not answer" in outcome.drained["node1"]
+    assert carried_out(old(done=("node1", "node2")), chosen).succeeded
+    assert nodes.drained == {}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_drain_of_a_killed_command_does_not_stay_because_hosts_go_back_in_use(
+    nodes: Nodes, settings: Settings, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    chosen = changed(settings, waves=["100%"])
+    killed_at(nodes, 0)
+    with pytest.raises(SystemExit):
+        carried_out(old("node1"), chosen)
+    assert list(nodes.drained) == ["node1"]
+    nodes.before = lambda _name: None
+    states(monkeypatch, node1=stack("b", "a", a=True, b=True))
+    asked = rollback.Request(in_use=True)
+    if fails:
+        nodes.breaks = {"rollback.yml": {"node1"}}
+        with pytest.raises(HostError) as caught:
+            rollback.rollback(chosen, asked, Output(as_json=True), plan=False)
+        assert list(nodes.drained) == list(caught.value.document["drained"]) == ["node1"]
+    else:
+        rollback.rollback(chosen, asked, Output(as_json=True), plan=False)
+        assert nodes.drained == {}
