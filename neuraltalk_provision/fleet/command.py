@@ -237,8 +237,17 @@ def _names(plan: HostPlan) -> set[str]:
 
 
 def _kept(plans: Sequence[HostPlan], changing: Collection[str], phase: Phase) -> list[HostPlan]:
-    """The plans of the hosts whose current generation stays: `changing` are those on which something is done."""
-    return [plan for plan in plans if phase is Phase.STAGE_ONLY or plan.host not in changing]
+    """The plans of the hosts whose drains no activation lifts: `changing` are those on which something is done.
+
+    Their current generation stays, or they have none, so that nobody asks what uses them.
+    """
+    return [
+        plan
+        for plan in plans
+        if phase is Phase.STAGE_ONLY
+        or plan.host not in changing
+        or not (plan.share or plan.disturbs or plan.unconfirmed)
+    ]
 
 
 def _lifted(

@@ -14,7 +14,7 @@ from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import codes, playbook
 from tests.unit.plans import planned
-from tests.unit.test_fleet_command import OFF, carried_out, fleet, killed_at, resumed, settings
+from tests.unit.test_fleet_command import OFF, carried_out, fleet, found, killed_at, resumed, settings
 from tests.unit.test_fleet_evidence import Nodes, changed, killed_before_a_resume, nodes, old, one_root
 from tests.unit.test_fleet_rollback import stack, states
 
@@ -315,3 +315,15 @@ def test_drain_of_a_killed_command_does_not_stay_because_hosts_go_back_in_use(
     else:
         rollback.rollback(chosen, asked, Output(as_json=True), plan=False)
         assert nodes.drained == {}
+
+
+def test_drain_does_not_stay_because_its_host_has_no_generation_any_more(nodes: Nodes, settings: Settings) -> None:
+    """It was lost in its first activation, and returned by itself to no generation: nothing there can be in use."""
+    chosen = changed(settings, waves=["100%"])
+    killed_at(nodes, 0)
+    with pytest.raises(SystemExit):
+        carried_out(old("node1"), chosen)
+    assert list(nodes.drained) == ["node1"]
+    nodes.before = lambda _name: None
+    assert carried_out(found("bare", ["node1"]), chosen).succeeded
+    assert nodes.drained == {}
