@@ -15,6 +15,7 @@ from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.outcome import FleetOutcome
 from neuraltalk_provision.fleet.reader import Past
 from neuraltalk_provision.fleet.records import Outcome, Phase, Step, Summary
+from neuraltalk_provision.fleet.rollback_words import CONTINUES
 from neuraltalk_provision.fleet.survey import Survey
 from neuraltalk_provision.fleet.waves import Wave
 from neuraltalk_provision.host_names import MOST_NAMED
@@ -183,7 +184,7 @@ def resume(
             raise UsageError(
                 f"the last command was `provision rollback` ({earlier.id}), which did not finish: there is no rollout "
                 "to continue",
-                advice="`provision rollback` returns its other hosts; `provision site` begins a new rollout.",
+                advice=f"To return its other hosts, run {CONTINUES}. `provision site` begins a new rollout.",
             )
         settings = entries.settings_of(earlier, settings, given)
         taking_part = [entry.host for entry in earlier.hosts if entry.wave]
@@ -300,8 +301,6 @@ def _concerned(plans: Sequence[HostPlan], phase: Phase, doubtful: Collection[str
     `doubtful` are hosts whose controller ended while it activated them, or whose verification failed: nobody has
     confirmed that they work.
     """
-    if phase is Phase.STAGE_ONLY:
-        own = {plan.host for plan in plans if plan.stages or plan.prepares}
-    else:
-        own = {plan.host for plan in plans if plan.changes or plan.host in doubtful}
+    only = phase is Phase.STAGE_ONLY
+    own = {p.host for p in plans if p.stages or p.prepares or (not only and (p.changes or p.host in doubtful))}
     return [plan for plan in plans if plan.host in own or (plan.share and plan.share.builder in own)]

@@ -22,6 +22,7 @@ from neuraltalk_provision.fleet.records import (
     WaveEntry,
     inputs,
 )
+from neuraltalk_provision.fleet.rollback_words import CONTINUES
 from neuraltalk_provision.fleet.survey import UNCHANGED, Aside, Survey
 from neuraltalk_provision.fleet.waves import Wave
 from neuraltalk_provision.host_names import named
@@ -119,7 +120,7 @@ def given_up(earlier: Rollout | None) -> str:
         return (
             f"`provision rollback` ({earlier.id}) is not finished: {len(left)} of its {len(hosts)} hosts did not go "
             f"back: {named(left)}. This command brings all hosts to what the mirror describes. To return those "
-            "instead, run `provision rollback`"
+            f"instead, run {CONTINUES}"
         )
     begin, resume = f"the rollout {earlier.id} is not finished", "`provision site --resume`"
     if has_begun_to_return(earlier):

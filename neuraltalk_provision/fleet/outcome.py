@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from neuraltalk_provision.errors import HostError
 from neuraltalk_provision.fleet.records import UNFINISHED
+from neuraltalk_provision.fleet.rollback_words import rollback_of
 from neuraltalk_provision.fleet.survey import UNCHANGED, Aside
 from neuraltalk_provision.fleet.survey import as_json as aside_as_json
 from neuraltalk_provision.fleet.waves import Wave
 from neuraltalk_provision.host_names import lines, named
 from neuraltalk_provision.site import advice
 from neuraltalk_provision.site.converge import SiteOutcome
+from neuraltalk_provision.site.plan import HostPlan
 
 STILL_DRAINED_ADVICE = (
     "`provision site` looks for these drains again. By hand: `scontrol update nodename=NODE state=resume`."
@@ -76,6 +78,13 @@ def raise_failures(outcome: FleetOutcome, *, resumed: bool = False) -> None:
     raise HostError("\n".join(told), advice=" ".join(_next_steps(outcome, resumed)), document=outcome.as_json())
 
 
+def _of_roots(plans: Sequence[HostPlan], hosts: Collection[str]) -> list[str]:
+    """All hosts that share a stack root with one of these."""
+    builders = {plan.host: plan.share.builder if plan.share else plan.host for plan in plans}
+    roots = {builders[host] for host in hosts}
+    return [host for host, builder in builders.items() if builder in roots]
+
+
 def _next_steps(outcome: FleetOutcome, resumed: bool) -> list[str]:
     lost = {failure.host for failure in outcome.site.failures} - {*outcome.returned, *outcome.kept}
     sharing = sorted(
@@ -103,7 +112,7 @@ def _next_steps(outcome: FleetOutcome, resumed: bool) -> list[str]:
     if sharing:
         steps.append(
             f"{named(sharing)}: the new generation is current for all names that share this stack root. "
-            "`provision rollback` makes the previous one current again."
+            f"`{rollback_of(_of_roots(outcome.site.plans, sharing))}` makes the previous one current again."
         )
     done = outcome.site.activated
     if done and not (outcome.returned or outcome.kept):

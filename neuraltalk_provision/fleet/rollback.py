@@ -15,6 +15,7 @@ from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.moves import Move, moves, show
 from neuraltalk_provision.fleet.records import HostEntry, Options, Outcome, Phase, Rollout, Status, Step, inputs
 from neuraltalk_provision.fleet.rollback_error import failed, no_generation
+from neuraltalk_provision.fleet.rollback_words import rollback_of
 from neuraltalk_provision.fleet.rollout import Done
 from neuraltalk_provision.fleet.survey import UNCHANGED, Aside
 from neuraltalk_provision.host_names import lines
@@ -166,7 +167,9 @@ class _Rollback:
         journal.ended_all(Step.GIVE_BACK, map(entries.set_aside, found.aside))
         records = running.JournalRecords(journal, {entry.host: entry.inputs for entry in begun.hosts})
         activation = Activation(begun.id, self._settings, self._output, records.pause_requested, machines)
-        with running.stopped_by_errors(begun, journal, WHAT):
+        asked = self._asked
+        same = rollback_of(asked.limit, asked.target, in_use=asked.in_use)
+        with running.stopped_by_errors(begun, journal, same):
             names = [move.host for move in found.moves]
             done = rollout.recorded(Step.GIVE_BACK, names, lambda _names: self._return(own, activation), records)
             lifted = () if self._asked.in_use else own  # by their activation

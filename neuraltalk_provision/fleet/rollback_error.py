@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from types import MappingProxyType
@@ -11,6 +10,7 @@ from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.fleet import survey
 from neuraltalk_provision.fleet.moves import Move
 from neuraltalk_provision.fleet.outcome import STILL_DRAINED_ADVICE
+from neuraltalk_provision.fleet.rollback_words import rollback_of
 from neuraltalk_provision.fleet.rollout import Done, Loss
 from neuraltalk_provision.fleet.survey import UNCHANGED, Aside
 from neuraltalk_provision.host_names import lines, named
@@ -24,8 +24,7 @@ def no_generation(
 ) -> UsageError:
     """The error that names all hosts that cannot return. `lists` has the file of the others, which could."""
     advice = f"{UNCHANGED} To return to another generation, name it with --to."
-    words = ["provision", "rollback", *(["--to", target] if target else []), "--limit"]
-    commands = [shlex.join([*words, f"@{file}"]) for file in lists.values()]
+    commands = [rollback_of([f"@{file}"], target) for file in lists.values()]
     advice += "".join(f" To return only the others ({len(others)} hosts): `{command}`." for command in commands)
     return UsageError("\n".join(lines(unable.items())), advice=advice, document={"lists": dict(lists)})
 
@@ -52,8 +51,7 @@ def failed(
     if gone and not plan:
         steps.append(f"{named([move.host for move in gone])} went back.")
     if lost and not plan:
-        again = ["provision", "rollback", *(["--to", target] if target else []), "--limit", ",".join(lost)]
-        steps.append(f"To try the others again: `{shlex.join(again)}`.")
+        steps.append(f"To try the others again: `{rollback_of(lost, target)}`.")
         if aside and gone and not target:
             steps.append(
                 "A host that was set aside, but is another name of a host that went back, or shares its stack root, "

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.errors import HostError, InterruptError, UsageError
-from neuraltalk_provision.fleet import command, rollback, use
+from neuraltalk_provision.fleet import command, entries, rollback, use
 from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.records import Outcome, Rollout, Status, Step
 from neuraltalk_provision.fleet.rollback import Request
@@ -328,6 +328,21 @@ def test_killed_rollback_is_continued(site: Settings, monkeypatch: pytest.Monkey
     telling(monkeypatch, PlayResults(results=BACK))
     moves = rollback.rollback(site, Request(), QUIET, plan=False)
     assert [(move.before, move.after) for move in moves] == [("a", "a"), ("b", "a"), ("c", "b")]
+
+
+def test_interrupted_rollback_is_continued_with_its_own_hosts_only(
+    site: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command that was advised had no limit: it returns all other hosts of the site too."""
+    states(monkeypatch, node1=THREE["node1"])
+    monkeypatch.setattr(playbook, "run", interrupted)
+    with pytest.raises(InterruptError) as caught:
+        rollback.rollback(site, Request(["node1", "!node9"], "a", in_use=True), QUIET, plan=False)
+    assert "`provision rollback --to a --limit 'node1,!node9' --in-use` continues it" in caught.value.advice
+    with pytest.raises(UsageError) as refused:
+        command.resume((), site, QUIET, lambda _found: None)
+    told = (refused.value.advice, entries.given_up(last(site)))
+    assert all("with the --limit that it had" in one for one in told)
 
 
 def test_odd_name_of_a_generation_sets_the_host_aside(site: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

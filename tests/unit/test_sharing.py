@@ -292,7 +292,7 @@ def test_host_that_cannot_use_what_another_activated_fails_and_the_way_back_is_n
     assert sorted(outcome.activated) == ["node1", "node1-alt", "node9"]
     with pytest.raises(HostError, match="illegal instruction") as caught:
         raise_failures(FleetOutcome(outcome))
-    assert "`provision rollback`" in caught.value.advice
+    assert "`provision rollback --limit node1,node1-alt,node2` makes the previous one current" in caught.value.advice
     assert "is still current" not in caught.value.advice
 
 
