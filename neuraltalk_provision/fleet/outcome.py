@@ -123,7 +123,8 @@ def _next_steps(outcome: FleetOutcome, resumed: bool) -> list[str]:
         steps.append(f"Not begun: {named(outcome.untouched)}.")
     if not (outcome.site.failures or outcome.site.changes or done or outcome.returned):
         steps.append(UNCHANGED)
-    again = "the same command again" if not resumed or outcome.status in UNFINISHED else "`provision site`"
+    ended = resumed and outcome.status not in UNFINISHED
+    again = "`provision site`, with the --limit that the rollout had" if ended else "the same command again"
     # A new rollout would give up the hosts that have not returned.
     if (outcome.site.failures or outcome.why) and not outcome.kept:
         steps.append(f"Run {again}; it continues at the component that failed.")

@@ -88,5 +88,5 @@ def test_rollout_that_was_continued_to_its_end_is_not_continued_again(
     outcome = resumed(monkeypatch, chosen, found("staged", FIVE))
     assert outcome.status == Status.FINISHED
     advice = advice_of(outcome, resumed=True)
-    assert "Run `provision site`; it continues" in advice
+    assert "Run `provision site`, with the --limit that the rollout had; it continues" in advice
     assert "the same command" not in advice
