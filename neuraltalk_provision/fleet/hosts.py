@@ -137,6 +137,7 @@ class Playbooks:
         """Verify on these hosts, which share a stack root with one that was activated."""
         bad = done.failed.keys() | done.aside.keys() | done.left
         sharing = [plan for plan in plans if plan.share]
+        bad |= {failure.host for failure in self.failures}  # perhaps before, when it should have built
         follows = [plan.host for plan in sharing if plan.share and plan.share.builder not in bad]
         left = {plan.host for plan in sharing if plan.share and plan.share.builder in done.left}
         failures = list(self._without_builder(sharing, self.failures))

@@ -88,3 +88,12 @@ def test_host_on_which_the_current_generation_failed_is_tested_again(fleet: Flee
     fleet.ran.clear()
     assert carried_out(found("converged", FOUR[:1]), chosen).succeeded
     assert fleet.ran == []
+
+
+def test_host_is_not_verified_if_the_one_that_works_for_it_could_not_build(fleet: Fleet, settings: Settings) -> None:
+    """It failed twice, the second time after it had waited for a link that nobody renamed."""
+    fleet.breaks = {"site.yml": {"node1"}}
+    chosen = changed(settings, waves=["100%"], max_failures="100%")
+    outcome = carried_out(sharing("bare", "staged", "bare"), chosen)
+    assert [failure.host for failure in outcome.site.failures] == ["node1", "node2"]
+    assert "follow.yml" not in {name for name, _hosts in fleet.ran}
