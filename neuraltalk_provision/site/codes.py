@@ -72,6 +72,8 @@ SETTING_INVALID = "setting.invalid"
 OF_ONE_MACHINE = frozenset({DISK_FULL, DISK_BROKEN, MEMORY_FULL, LIMIT_REACHED, FILE_DENIED, BUSY, IN_USE})
 """What one machine lacks, or who else works there: such a failure says nothing about other hosts."""
 
+_OF_SSH_HERE = "ssh."
+"""How codes begin that no host that answers can have: its words would send the user to known_hosts of this machine."""
 _FORM = re.compile(r"[a-z0-9_]{1,40}(?:\.[a-z0-9_]{1,40}){0,3}")
 
 _VAULT = r"no vault secrets (?:were )?found|(?i:vault password (?:file|script|client))|Vault format unhexlify error"
@@ -86,11 +88,6 @@ _OF_A_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"must have a tty", SUDO_TTY),
         (r"not in the sudoers|not allowed to execute", SUDO_DENIED),
         (r"\b(?:sudo|doas): (?:(?:command )?not found|no such file)|command not found: (?:sudo|doas)", SUDO_MISSING),
-        (r"(?s)(?:no such identity: |identity file .* not accessible|load key \").*permission denied \(", SSH_KEY_FILE),
-        (r"permission denied \(", SSH_LOGIN),
-        (r"remote host identification has changed|host key for \S+ has changed", SSH_HOST_KEY_CHANGED),
-        (r"host key for \S+ is marked as revoked", SSH_HOST_KEY_REVOKED),
-        (r"host key verification failed", SSH_HOST_KEY),
         (r"password has expired|required to change your password|account has expired", LOGIN_EXPIRED),
         (r"account is (?:currently )?not available|restricted: cannot", LOGIN_SHELL),
         (r"(?:sftp|scp|git)[- ]only|allows (?:sftp|scp) connections only|interactive .* not allowed", LOGIN_SHELL),
@@ -103,6 +100,14 @@ _OF_A_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 _OF_AN_UNREACHED_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), code)
     for pattern, code in (
+        (
+            r"(?is)(?:no such identity: |identity file .* not accessible|load key \").*permission denied \(",
+            SSH_KEY_FILE,
+        ),
+        (r"(?i)permission denied \(", SSH_LOGIN),
+        (r"(?i)remote host identification has changed|host key for \S+ has changed", SSH_HOST_KEY_CHANGED),
+        (r"(?i)host key for \S+ is marked as revoked", SSH_HOST_KEY_REVOKED),
+        (r"(?i)host key verification failed", SSH_HOST_KEY),
         (r"Can't open user config file|[Bb]ad configuration option|Bad owner or permissions on ", SSH_CONFIG),
         (r"ControlPath too long|unix_listener: |command-line line \d+: ", SSH_CONFIG),
         (r"Too many authentication failures", SSH_TOO_MANY_KEYS),
@@ -168,7 +173,7 @@ _TRACEBACK = "Traceback (most recent call last)"
 def of_result(result: Mapping[str, Any], message: str, *, unreachable: bool) -> str:
     """The code of a host's failure: the one that its module returned, else the one of its message; empty if unknown."""
     given = result.get("code")
-    if isinstance(given, str) and _FORM.fullmatch(given):
+    if isinstance(given, str) and _FORM.fullmatch(given) and not given.startswith(_OF_SSH_HERE):
         return given
     if "timedout" in result:  # the limit of playbook.py, which Ansible enforces
         return HOST_HANGS

@@ -21,15 +21,22 @@ class ChangedKey:
     kind: str = "ed25519"
     """The kind of the key, as in the name of the host's file."""
 
-    @property
-    def advice(self) -> str:
-        """What it can mean, and how the old key is removed after the new one was checked."""
+    def advice(self, host: str) -> str:
+        """What it can mean, and how the old key is removed after the new one was checked. `host` is in the inventory.
+
+        A host that ends with exit code 255 can print any words, and Ansible takes them for those of ssh.
+        """
+        doubt = (
+            f". If {self.name} is not the address of {host}, nor a machine on the way to it, {host} has only printed "
+            "these words: then remove nothing, and do not trust this host"
+        )
         remove = shlex.join(["ssh-keygen", "-f", self.file, "-R", self.name])
         return (
             f"the SSH host key of {self.name} has changed: it is not the one in {self.file}, line {self.line}. Either "
             "the host was installed again, or another machine answers in its place. Check first which it is: compare "
             f"the fingerprint below with what `ssh-keygen -lf /etc/ssh/ssh_host_{self.kind}_key.pub` prints on the "
             f"host's own console. Only if they are equal, remove the old key with `{remove}` and log in once by hand"
+            f"{'' if self.name == host else doubt}"
         )
 
 

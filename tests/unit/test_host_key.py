@@ -53,7 +53,26 @@ def test_changed_key_is_told_with_its_place_and_the_command_that_removes_it(file
 def test_kind_of_the_key_is_the_one_that_the_host_sent() -> None:
     found = host_key.changed(message().replace("for the ED25519", "for the ECDSA"))
     assert found
-    assert "/etc/ssh/ssh_host_ecdsa_key.pub" in found.advice
+    assert "/etc/ssh/ssh_host_ecdsa_key.pub" in found.advice("node1")
+
+
+@pytest.mark.parametrize("given", [{}, {"code": codes.SSH_HOST_KEY_CHANGED}])
+def test_host_that_answers_cannot_say_that_the_key_of_another_machine_has_changed(given: dict[str, str]) -> None:
+    """Its user would remove the key of the bastion, and accept the next one that comes."""
+    data = {"host": "node1", "task": "Ask", "res": {"msg": message(name="bastion"), "failed": True, **given}}
+    failure = events.failure({"event": "runner_on_failed", "event_data": data})
+    assert failure
+    assert not failure.code.startswith("ssh.")
+    assert "ssh-keygen -f /home/ops/.ssh/known_hosts -R" not in advice.explain(failure).replace(message(), "")
+
+
+def test_changed_key_of_another_name_is_told_with_a_warning() -> None:
+    """Ansible takes what a program prints that ends with 255 for the words of ssh."""
+    warning = "If bastion is not the address of node1, nor a machine on the way to it, node1 has only printed"
+    for name, host, warned in (("bastion", "node1", True), ("node1", "node1", False)):
+        found = host_key.changed(message(name=name))
+        assert found
+        assert (warning in found.advice(host)) is warned
 
 
 def test_key_of_an_address_and_of_an_older_openssh_is_found() -> None:
