@@ -89,6 +89,23 @@ def test_nothing_is_overwritten_in_the_quarantine(module: ModuleType, folder: Pa
     assert everything(aside) == {"a.jpg": b"one", "a.jpg.2": b"two", "a.jpg.3": b"three"}
 
 
+@pytest.mark.parametrize("others", ["owner", "writers"])
+def test_list_that_another_user_could_have_written_moves_nothing(
+    module: ModuleType, tmp_path: Path, others: str
+) -> None:
+    """It could move a file of that user to /etc/ld.so.preload."""
+    planted, place, file = tmp_path / "planted", tmp_path / "etc" / "ld.so.preload", tmp_path / "list"
+    planted.write_text("evil")
+    file.write_text(json.dumps({"from": str(place), "to": str(planted), "reason": "x"}) + "\n")
+    if others == "owner":
+        os.chown(file, 1234, 1234)
+    else:
+        file.chmod(0o666)
+    with pytest.raises(module.StackError, match="another user owns this list or can write to it"):
+        module.undo(str(file), print)
+    assert planted.exists() and not place.exists()
+
+
 def test_nothing_is_overwritten_by_undo(module: ModuleType, folder: Path, tmp_path: Path) -> None:
     aside = tmp_path / "aside"
     move_all(module, folder, aside)

@@ -22,7 +22,7 @@ import tempfile
 from ..pictures.files import opened, printed, shown, unescaped
 from ..pictures.headers import Unusable
 from ..host.errors import StackError
-from ..host.files import file_sha256, make_directory
+from ..host.files import file_sha256, is_own_file, make_directory
 from ..host.texts import TEXT, as_native, as_text
 
 LIST = "quarantine.jsonl"
@@ -214,10 +214,19 @@ def are_same(one, other):
 
 
 def read_list(path):
-    """Return ([{from, to, reason}], number of damaged lines) of a list. StackError if all lines are damaged."""
+    """Return ([{from, to, reason}], number of damaged lines) of a list. StackError if all lines are damaged.
+
+    The same if another user could have written it: any file of this user could be named in it, and be moved.
+    """
     entries, damaged = [], 0
     try:
         with opened(path) as file:
+            if not is_own_file(path, os.fstat(file.fileno())):
+                message = (
+                    "--undo %s: another user owns this list or can write to it, so it may name any file to be moved. "
+                    "Read it; if it is right, copy it to a file of yours, and give that"
+                )
+                raise StackError(message % printed(path))
             for line in iter(lambda: file.readline(LINE), b""):
                 entry = entry_of(line)
                 damaged += entry is None
