@@ -120,3 +120,22 @@ def test_message_names_some_and_counts_the_rest(module: ModuleType) -> None:
     assert words.startswith("1,234 of 50,000 pictures cannot be used:\n  0.jpg: it is empty\n")
     assert words.count("\n") == 21
     assert words.endswith("and 1,214 more")
+
+
+@pytest.mark.parametrize("what", ["read", "sync", "reserve"])
+def test_link_that_another_user_put_in_the_place_of_the_unfinished_file_is_not_followed(
+    load: Callable[[str], ModuleType], tmp_path: Path, what: str
+) -> None:
+    """Who may write in a directory that is shared can do that while pictures are read."""
+    precious, part = tmp_path / "precious", tmp_path / "data.h5.part"
+    precious.write_text("mine")
+    part.symlink_to(precious)
+    blocks, h5 = load("preparing.blocks"), load("preparing.h5")
+    task = {"part": str(part), "place": 0}
+    with pytest.raises((OSError, load("host.errors").StackError)):
+        {
+            "read": lambda: blocks.read(task, [], {}, print),
+            "sync": lambda: blocks.sync(task, print),
+            "reserve": lambda: h5.reserve(str(part), 0, 100),
+        }[what]()
+    assert precious.read_text() == "mine"

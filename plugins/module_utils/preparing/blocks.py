@@ -61,7 +61,7 @@ def read(task, paths, crashes, note):
     {bad, decoded, converted: how many, bytes: of the pictures' files, stamp, memory: the most that
     this process had, in bytes}
     """
-    handle = os.open(task["part"].encode("latin-1"), os.O_WRONLY)
+    handle = os.open(task["part"].encode("latin-1"), os.O_WRONLY | os.O_NOFOLLOW)
     bad, result = [], {"decoded": 0, "converted": 0, "bytes": 0}
     states = [as_seen(path) for path in paths]
     try:
@@ -139,7 +139,7 @@ def without_crash(task, row, number):
 def sync(task, _note):
     """Make what was written into a file durable. StackError where the disk refuses."""
     try:
-        handle = os.open(task["part"].encode("latin-1"), os.O_WRONLY)
+        handle = os.open(task["part"].encode("latin-1"), os.O_WRONLY | os.O_NOFOLLOW)
         try:
             (os.fdatasync if hasattr(os, "fdatasync") else os.fsync)(handle)
         finally:

@@ -77,7 +77,7 @@ def images(h5py, numpy, file, rows):
 
 def reserve(path, offset, length):
     """Allocate the bytes on the disk, and sync the file. StackError if the disk has no room."""
-    handle = os.open(path, os.O_WRONLY)
+    handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW)
     try:
         # Not posix_fallocate: where the file system cannot do it, that writes into every block instead.
         libc = ctypes.CDLL(None, use_errno=True)
