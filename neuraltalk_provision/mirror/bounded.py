@@ -18,14 +18,24 @@ class SmallFile:
 
 
 def read(file: Path, limit: int) -> SmallFile:
-    """The content of a file. Raises OSError also for a file of more than `limit` bytes, a pipe or a device."""
-    handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as opened:
-        status = os.fstat(handle)
+    """The content of a file. Raises OSError also for a file of more than `limit` bytes, a pipe or a device.
+
+    These are not even opened, because that can have an effect: /dev/watchdog resets the machine.
+    """
+    place = os.open(file, os.O_PATH | os.O_CLOEXEC)
+    try:
+        status = os.fstat(place)
         if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file", str(file))
+        try:
+            handle = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(file)) from None
+    finally:
+        os.close(place)
+    with os.fdopen(handle, "rb") as opened:
         content = opened.read(limit + 1)
     if len(content) > limit:
         raise OSError(errno.EFBIG, f"it is larger than {limit:,} bytes", str(file))

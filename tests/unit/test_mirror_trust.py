@@ -426,6 +426,21 @@ def test_what_was_verified_is_what_is_parsed_and_every_file_is_read_once(
     assert sorted(reads) == sorted(["mirror.lock", made.file.name, "allowed_signers"])
 
 
+def test_pipe_or_device_on_a_medium_is_not_even_opened(tmp_path: Path) -> None:
+    """Opening can have an effect: of a pipe, it lets go who waits for a reader."""
+    pipe, link = tmp_path / "pipe", tmp_path / "mirror.lock"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    waits = ["/bin/sh", "-c", 'echo; exec 3> "$1"', "sh", pipe]
+    with subprocess.Popen(waits, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout and writer.stdout.readline()
+        for _attempt in range(50):
+            with pytest.raises(OSError, match="not a regular file"):
+                bounded.read(link, 100)
+        assert writer.poll() is None
+        writer.kill()
+
+
 def test_lock_that_is_a_pipe_or_too_large_is_an_error(site: Settings) -> None:
     file = site.mirror / "mirror.lock"
     with file.open("ab") as opened:
