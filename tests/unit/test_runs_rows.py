@@ -295,3 +295,27 @@ def test_run_whose_record_cannot_be_read_keeps_no_generation_and_no_card_from_th
         (place / "exit").unlink()
     assert load("runs.uses").generations_in_use(str(tmp_path)) == {"g7"}
     assert load("runs.leases").taken(str(tmp_path)) == {"GPU-1": "living"}
+
+
+def test_log_that_grows_as_fast_as_it_is_read_comes_to_an_end(
+    load: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = load("runs.summary")
+    (tmp_path / "log").write_text("iter 1: 2.5\n")
+
+    class Growing:
+        """A log whose program is as quick as we are."""
+
+        def __enter__(self) -> Growing:
+            return self
+
+        def __exit__(self, *_error: object) -> None:
+            pass
+
+        def read(self, size: int) -> bytes:
+            return b"iter 1: 2.5\n".ljust(size, b"\n")
+
+    monkeypatch.setattr(summary, "READ_SIZE", 1 << 10)
+    monkeypatch.setattr(summary, "MOST_LOG", 1 << 14)
+    monkeypatch.setattr(summary, "open_regular", lambda _path: Growing())
+    assert summary.read_log(str(tmp_path / "log"), 10).losses.count == 17

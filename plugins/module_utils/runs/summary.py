@@ -148,8 +148,8 @@ def read_log(log, points):
             file.seek(size - MOST_LOG)
             file.readline(READ_SIZE)
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        for piece in iter(lambda: file.read(READ_SIZE), b""):
-            reader.feed(decoder.decode(piece))
+        for _piece in range(MOST_LOG // READ_SIZE + 1):  # the log may grow as fast as it is read
+            reader.feed(decoder.decode(file.read(READ_SIZE)))
     return reader
 
 
