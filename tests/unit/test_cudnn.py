@@ -263,7 +263,7 @@ def test_process_that_has_it_mapped_is_named_and_swapped_under_only_when_told(
     run_module: Run, tree: Path, archive: Path
 ) -> None:
     standin.place(tree, V4)
-    hold = "import ctypes, sys; ctypes.CDLL(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+    hold = "import ctypes, sys\nctypes.CDLL(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", hold, str(tree / "lib64" / "libcudnn.so.4")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as user:
         assert user.stdout and user.stdout.readline() == "held\n"
@@ -272,6 +272,8 @@ def test_process_that_has_it_mapped_is_named_and_swapped_under_only_when_told(
             swap(run_module, tree, archive, check=True)
         users = run_module("cudnn_swap", cuda=tree, state="status", ldconfig=False)["users"]
         assert [found["pid"] for found in users] == [user.pid]
+        # Every user of the host chooses his command line: he must not be able to give our users advice.
+        assert "\n" not in users[0]["command"]
         assert swap(run_module, tree, archive, in_use=True)["changed"] is True
         user.communicate("")
         assert user.returncode == 0

@@ -211,3 +211,19 @@ def test_lists_are_bounded_and_the_rest_is_counted(
     assert (len(found["runs"]), found["more"]) == (2, 3)
     for handle in handles:
         os.close(handle)
+
+
+def test_name_of_a_program_is_one_line(load: Callable[[str], ModuleType], tmp_path: Path) -> None:
+    """Every user of the host chooses that of his: a line of it would look like one of ours."""
+    info, named = load("host.process_info"), tmp_path / "x\nnext: run y"
+    named.symlink_to("/bin/cat")
+    with subprocess.Popen([str(named), "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin and process.stdout
+        try:
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == b"\n"  # it is that program now
+            assert info.name_of(process.pid) == "x next: run y"
+            assert info.command_of(process.pid).endswith("/x next: run y -")
+        finally:
+            process.kill()

@@ -18,6 +18,7 @@ import sys
 from ..host.commands import output_of
 from ..host.errors import StackError
 from ..host.files import file_sha256, read_json, read_text
+from ..host.process_info import command_of
 from ..host.places import unsafe_path
 from ..host.texts import as_text
 from ..rules import machines
@@ -161,7 +162,6 @@ def users(tree):
             fields = line.split(None, 5)
             if len(fields) == 6 and "libcudnn" in fields[5] and (fields[5] in paths or fields[4] in inodes):
                 pid = maps.split("/")[2]
-                command = (read_text("/proc/%s/cmdline" % pid) or "").replace("\0", " ").strip()
-                found.append({"pid": int(pid), "command": command[:200], "file": fields[5]})
+                found.append({"pid": int(pid), "command": command_of(int(pid)), "file": fields[5]})
                 break
     return found

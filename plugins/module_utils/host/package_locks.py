@@ -16,6 +16,7 @@ import select
 import struct
 import time
 
+from . import process_info
 from .errors import StackError
 from .files import read_text
 from .processes import start_of
@@ -106,11 +107,8 @@ def ended_with_controller():
 
 
 def command_of(pid):
-    """The command line of a process, at most 200 characters; its name if it has none."""
-    if not pid:
-        return ""
-    words = (_text("/proc/%d/cmdline" % pid) or "").replace("\0", " ").strip()
-    return (words or (_text("/proc/%d/comm" % pid) or "").strip() or "of another namespace")[:200]
+    """The command line of a process, or what is known of it instead; empty without a pid."""
+    return (process_info.command_of(pid) or "of another namespace") if pid else ""
 
 
 def _text(path):

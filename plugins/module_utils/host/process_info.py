@@ -54,8 +54,20 @@ def user_of(pid):
 
 
 def name_of(pid):
-    """The name of the program of a process; empty if the process cannot be seen."""
-    return (_text("/proc/%d/comm" % pid) or "").strip()[:64]
+    """The name of the program of a process, in one line; empty if the process cannot be seen."""
+    return _one_line(_text("/proc/%d/comm" % pid))[:64]
+
+
+def command_of(pid):
+    """The command line of a process in one line, at most 200 characters; its name if it has none.
+
+    Its user chooses every character: with a line break, he could let a message seem to give advice.
+    """
+    return _one_line((_text("/proc/%d/cmdline" % pid) or "").replace("\0", " "))[:200] or name_of(pid)
+
+
+def _one_line(text):
+    return " ".join((text or "").split())
 
 
 def program_of(pid):
