@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pwd
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -109,10 +111,28 @@ def test_node_whose_programs_or_name_are_missing_is_a_problem(
     run_module: Run, cluster: Cluster, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nodes = load("slurm.nodes")
-    monkeypatch.setattr(nodes, "runs_daemon", lambda: True)
-    assert "slurmd runs on this host, but Slurm knows no node" in run_module("slurm_node_info")["problem"]
+    monkeypatch.setattr(nodes, "daemon", lambda: "slurmd (pid 7 of mallory)")
+    words = "slurmd (pid 7 of mallory) runs on this host"
+    assert f"{words}, but Slurm knows no node" in run_module("slurm_node_info")["problem"]
     (cluster.place / "scontrol").unlink()
-    assert "scontrol was not found on this host" in run_module("slurm_node_info")["problem"]
+    problem = run_module("slurm_node_info")["problem"]
+    assert problem.startswith("scontrol was not found on this host") and problem.endswith(f"; {words}")
+
+
+def test_program_that_a_user_called_slurmd_is_told_with_its_user(
+    load: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    """The host then counts as used, and nobody would find out why."""
+    nodes, named = load("slurm.nodes"), tmp_path / "slurmd"
+    named.symlink_to("/bin/cat")
+    with subprocess.Popen([str(named)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin and process.stdout
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"\n"  # it is that program now
+        user = pwd.getpwuid(os.geteuid()).pw_name
+        assert nodes.daemon() == f"slurmd (pid {process.pid} of {user})"
+        process.kill()
 
 
 def test_login_node_needs_no_answer_from_slurm(run_module: Run, cluster: Cluster) -> None:

@@ -50,10 +50,21 @@ def program(name):
     return ""
 
 
+def daemon():
+    """The daemon of a node, or of a job, that this host runs, in words; empty if there is none.
+
+    Those in containers on this host do not count. Any user can give a program this name, so its user is said.
+    """
+    for pid in process_info.pids():
+        name = process_info.name_of(pid)
+        if name in DAEMONS and not process_info.is_in_container(pid):
+            return "%s (pid %d of %s)" % (name, pid, process_info.user_of(pid))
+    return ""
+
+
 def runs_daemon():
-    """Whether this host runs a daemon of a node, or a job; those in containers on this host do not count."""
-    named = (pid for pid in process_info.pids() if process_info.name_of(pid) in DAEMONS)
-    return any(not process_info.is_in_container(pid) for pid in named)
+    """Whether this host runs a daemon of a node, or of a job."""
+    return bool(daemon())
 
 
 def is_used():
@@ -96,21 +107,20 @@ def read(host):
 
     A host that is no node has no nodes and no problem.
     """
-    daemon = not host.elsewhere and runs_daemon()
-    if not host.elsewhere and not daemon and not program("scontrol"):
+    running = "" if host.elsewhere else daemon()
+    if not host.elsewhere and not running and not program("scontrol"):
         return {"used": False, "nodes": [], "problem": ""}
     try:
         texts = [_text_of(host.node)] if host.node else _texts_of(host.names)
         jobs = jobs_on([text_field(text, "NodeName") for text in texts]) if texts else []
     except SilentError as error:
         # If it has no daemon of a node, no job can run here, whether Slurm answers or not.
-        is_known = not host.elsewhere and not daemon and not host.node
-        return {"used": not is_known, "nodes": [], "problem": "" if is_known else "%s" % error}
-    if not texts and daemon:
-        problem = (
-            "slurmd runs on this host, but Slurm knows no node with the name %s: set slurm_node_name for this host"
-        )
-        return {"used": True, "nodes": [], "problem": problem % " or ".join(host.names)}
+        is_known = not host.elsewhere and not running and not host.node
+        problem = "%s%s" % (error, "; %s runs on this host" % running if running else "")
+        return {"used": not is_known, "nodes": [], "problem": "" if is_known else problem}
+    if not texts and running:
+        problem = "%s runs on this host, but Slurm knows no node with the name %s: set slurm_node_name for this host"
+        return {"used": True, "nodes": [], "problem": problem % (running, " or ".join(host.names))}
     return {"used": bool(texts), "nodes": [described(text, jobs) for text in texts], "problem": ""}
 
 
