@@ -13,7 +13,7 @@ import os
 import time
 
 from .errors import StackError
-from .files import read_json, write_json
+from .files import naming, read_json, write_json
 from ..rules import activation, codes, layout
 
 _CHANGED = (
@@ -102,7 +102,8 @@ class Generations(object):
     def link_to(self, generation):
         """Create a new link and rename it over `current`."""
         new_link = self.link + ".new"
-        if os.path.lexists(new_link):
-            os.unlink(new_link)
-        os.symlink(layout.generation("", generation), new_link)
-        os.rename(new_link, self.link)
+        with naming(self.link):
+            if os.path.lexists(new_link):
+                os.unlink(new_link)
+            os.symlink(layout.generation("", generation), new_link)
+            os.rename(new_link, self.link)
