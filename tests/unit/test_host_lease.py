@@ -61,6 +61,19 @@ def test_lease_is_held_from_one_playbook_to_the_next_and_then_given_back(run_mod
     assert take(run_module, root, B)["lease"]["holder"] == B
 
 
+def test_what_killed_commands_left_half_written_is_removed_with_the_next_lease(run_module: Run, tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    left = [tmp_path / name for name in (".new-3e9wyk6p", "logs/.new-kf_rp4se", ".new-abc123")]
+    others = [tmp_path / name for name in (".new-of-somebody", "new-3e9wyk6p", ".new-12345678")]
+    for file in (*left, *others):
+        file.write_text("half")
+        os.utime(file, (1000, 1000))
+    os.utime(others[-1])  # it may be in use
+    take(run_module, tmp_path, A)
+    assert not [file.name for file in left if file.exists()]
+    assert all(file.exists() for file in others)
+
+
 def test_nobody_gives_back_what_another_one_has(run_module: Run, tmp_path: Path) -> None:
     take(run_module, tmp_path, A)
     assert release(run_module, tmp_path, B)["lease"]["holder"] == A

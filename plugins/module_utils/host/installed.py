@@ -16,17 +16,14 @@ import errno
 import hashlib
 import json
 import os
-import re
 
 from . import manifest
 from .stamps import read_stamps
 from .errors import StackError
-from .files import read_json, read_text, remove, write_json, write_whole
+from .files import read_json, read_text, remove, remove_remains, write_json, write_whole
 from .texts import as_native, as_text
 from ..rules import codes, differences, layout, pack
 
-_TEMPORARY = re.compile(r"\.new-[A-Za-z0-9_]{6,8}\Z")
-"""What is left of files that were being written (files.py) when a command was killed."""
 _WRITTEN_TO = ("", "bin", "etc", layout.STAMPS)
 MAX_STAMPS = 5
 """How many stamps a message names."""
@@ -77,10 +74,7 @@ def write(generation, listed):
 def opened(generation, paths):
     """Add these paths, which opening a generation has created. What killed commands left of such files is removed."""
     for folder in _WRITTEN_TO:
-        place = os.path.join(generation, folder)
-        for name in os.listdir(place) if os.path.isdir(place) else []:
-            if _TEMPORARY.match(name) and os.path.isfile(os.path.join(place, name)):
-                remove(os.path.join(place, name))
+        remove_remains(os.path.join(generation, folder))
     before = read(generation)
     listed = dict(before)
     for path in paths:

@@ -21,7 +21,7 @@ from . import root_id
 from ..rules import clock, codes
 from ..rules.holder import describe, plain
 from .errors import StackError
-from .files import leads_nowhere, make_directory, naming, remove, write_json
+from .files import leads_nowhere, make_directory, naming, remove, remove_remains, write_json
 from .identity import is_local
 from .texts import as_text
 from ..rules import layout
@@ -30,6 +30,8 @@ MAX_READ = 65536
 """The largest number of bytes that are read from a lease."""
 TIMEOUT = 20
 """Seconds. The lock is held only while a small file is written."""
+DAY = 86400
+"""Seconds. A temporary file that is older is what a killed command left."""
 
 
 def path_of(root):
@@ -172,6 +174,8 @@ def take(root, holder, host, what, over=""):
     make_directory(root)
     with Lock(root):
         check_free(root, holder, host, over)
+        for place in (root, os.path.join(root, layout.LOGS)):
+            remove_remains(place, DAY)
         if not is_local(root):
             root_id.ensure(root)
         write_json(path_of(root), {"holder": holder, "host": host, "what": what, "since": int(time.time())})
