@@ -14,7 +14,7 @@ from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options, prove
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, UsageError, naming
 from neuraltalk_provision.mirror import bundle as bundles
-from neuraltalk_provision.mirror import bundle_plan, cache_carry, cache_files, lock, part_writer, parts, proofs
+from neuraltalk_provision.mirror import bundle_plan, cache_carry, cache_files, lock, parts, proofs, whole_file
 from neuraltalk_provision.mirror import state as states
 from neuraltalk_provision.mirror import unbundle as unbundling
 from neuraltalk_provision.output import Output
@@ -168,7 +168,7 @@ def state(
     content = parts.dump(made.state)
     if out:
         with naming(out, "written"):
-            part_writer.write_small(out, content)
+            whole_file.write_named(out, content)
         output.say(f"wrote {out}: {len(made.state.files)} files")
     else:
         output.pass_on(content.decode())

@@ -15,6 +15,7 @@ from neuraltalk_provision.cli import options
 from neuraltalk_provision.cli.run import Gpu, Memory
 from neuraltalk_provision.cli.runs import Host, Id, is_id, when
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, UsageError, naming
+from neuraltalk_provision.mirror import whole_file
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.report import page
 from neuraltalk_provision.runs import hosts
@@ -168,7 +169,7 @@ def write(file: Path, document: page.Report, output: Output) -> None:
     """Write a report as HTML."""
     text = page.render(document)
     with naming(file, "written"):
-        file.write_text(text, encoding="utf-8")
+        whole_file.write_named(file, text.encode("utf-8"))
     output.say(f"wrote {file}")
 
 

@@ -1,8 +1,9 @@
-"""Writes a file of a mirror as a whole: to a temporary file beside it, which is synced and renamed."""
+"""Writes files as wholes: to a temporary file beside them, which is synced and renamed."""
 
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 
@@ -18,5 +19,35 @@ def write(file: Path, content: bytes) -> None:
             os.fsync(opened.fileno())
         beside.chmod(0o644)
         beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_named(file: Path, content: bytes, mode: int = 0o666) -> None:
+    """Write or replace a file that a person named. Raises OSError, and then a regular file is as it was.
+
+    Links are followed. What is no regular file, such as /dev/stdout, gets the content as it is; so does a file in a
+    directory in which this user may not create others. `mode` is reduced by the umask and by the file's mode before.
+    """
+    target = Path(os.path.realpath(file))
+    if (file.exists() and not file.is_file()) or not os.access(target.parent, os.W_OK):
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "wb") as opened:
+            if file.is_file() and not mode & 0o077:
+                os.fchmod(opened.fileno(), mode)
+            opened.write(content)
+        return
+    if target.exists():
+        mode &= stat.S_IMODE(target.stat().st_mode)
+    beside = target.with_name(f".{target.name}.writing")
+    beside.unlink(missing_ok=True)
+    try:
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as opened:
+            opened.write(content)
+            opened.flush()
+            os.fsync(opened.fileno())
+        beside.replace(target)
+    except OSError as error:
+        error.filename = str(file)
+        raise
     finally:
         beside.unlink(missing_ok=True)

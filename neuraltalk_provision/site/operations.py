@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -10,6 +9,7 @@ from typing import Any
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.errors import naming
+from neuraltalk_provision.mirror import whole_file
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.base import plain
 from neuraltalk_provision.results.checks import Check, Files, StackVerifyResult
@@ -83,10 +83,7 @@ _NO_CHECKS = "the host returned no checks"
 def write_private(file: Path, text: str) -> None:
     """Write a text to a file that only its owner can read, whatever the umask and the file's mode before."""
     with naming(file, "written"):
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as opened:
-            os.fchmod(handle, 0o600)
-            opened.write(text)
+        whole_file.write_named(file, text.encode("utf-8"), 0o600)
 
 
 def _planned(plan: HostPlan) -> list[Check]:

@@ -97,7 +97,7 @@ def test_state_is_printed_and_a_damaged_file_is_not_in_it(capsys: Capture, place
         ("unbundle mirror", "there is no part of a bundle"),
         ("unbundle mirror/torch.tgz", "it does not begin like a part"),
         ("state --out mirror", "mirror is a directory"),
-        ("state --out none/state.json", "none/.state.json.writing cannot be written"),
+        ("state --out none/state.json", "none/state.json cannot be written"),
         ("state -m none", "there is no such mirror directory"),
     ],
 )
