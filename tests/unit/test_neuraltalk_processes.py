@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -72,6 +73,17 @@ def test_process_that_ends_or_fails_ends_all_with_words(module: ModuleType, act:
     with pytest.raises(module.StackError) as caught:
         run(module, [1, 2, 3], lambda _task, _note: act())
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("file", [None, "/data/o.h5"])
+def test_full_disk_that_a_process_meets_has_its_code_and_its_file(module: ModuleType, file: str | None) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", file)
+
+    with pytest.raises(module.StackError) as caught:
+        module.in_child(full)
+    assert caught.value.details["code"] == "disk.full"
+    assert str(caught.value) == (f"{file}: No space left on device" if file else "[Errno 28] No space left on device")
 
 
 def test_what_libraries_print_reaches_nobody(module: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ import stat
 import time
 
 from ..host.errors import StackError
-from ..host.files import read_text
+from ..host.files import naming, read_text
 from ..host.texts import TEXT, as_text
 from ..rules.holder import BOOT
 from ..rules.texts import moment
@@ -191,12 +191,14 @@ class Journal(object):
     def add(self, line, durable=False):
         """Write one line; with `durable`, sync the file, so that the line survives a crash of the machine."""
         data = text_of(line)
-        while data:
-            data = data[os.write(self.handle, data) :]
+        with naming(self.path):
+            while data:
+                data = data[os.write(self.handle, data) :]
         if line is not FIRST:
             self.state.take(json.loads(text_of(line).decode("utf-8")))
         if durable:
-            os.fsync(self.handle)
+            with naming(self.path):
+                os.fsync(self.handle)
 
     def remove(self):
         """Remove the file, and close it."""

@@ -24,7 +24,7 @@ from .outputs import refuse_full
 from ..pictures.files import as_bytes, shown, unescaped
 from ..programs.processes import write_all
 from ..host.errors import StackError
-from ..host.files import remove, write_whole
+from ..host.files import naming, remove, write_whole
 from ..host.texts import PY2, as_text
 
 MOST_BLOCK = 128
@@ -63,7 +63,8 @@ def stage(options, outputs, excluded, known, spool):
     plan["block"] = options["block"] or (not why and known["block"]) or block_of(len(paths), options["jobs"])
     if not why and plan["block"] != known["block"]:
         why = "its pictures were read in blocks of another size"
-    spell(spool, paths, plan["block"])
+    with naming(os.path.dirname(outputs.part)):  # the spool has no name
+        spell(spool, paths, plan["block"])
     annotations = json.dumps(captions.annotations(), sort_keys=True)
     texts = {outputs.json_part: text, outputs.annotations_part: annotations}
     wanted = dict((part, len(text)) for part, text in texts.items())

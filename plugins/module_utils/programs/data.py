@@ -17,7 +17,7 @@ import traceback
 
 from ..runs.launch import candidates, readable
 from ..pictures.files import who
-from .processes import end_with_parent, write_all
+from .processes import end_with_parent, os_error_in_words, write_all
 from ..host.commands import output_of, with_stack
 from ..host.errors import StackError
 from ..host.files import make_directory, read_native, write_json, write_whole
@@ -153,7 +153,7 @@ def main(args):
     except KeyboardInterrupt:
         problem = as_text("it was interrupted. The same command continues where it stopped")
     except (IOError, OSError) as error:
-        problem = as_text("%s: %s" % (error.filename or path, error.strerror or error))
+        problem = os_error_in_words(error)
         result = {"code": codes.of_errno(error.errno)}
     except MemoryError:
         problem = as_text("there is not enough memory. Use fewer processes (--jobs), or free some memory")

@@ -25,6 +25,8 @@ import warnings
 
 from ..host.errors import StackError
 from ..host.texts import as_text, text_of
+from ..pictures.files import printed
+from ..rules import codes
 
 PR_SET_PDEATHSIG = 1
 CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
@@ -174,11 +176,20 @@ def serve(tasks, answers, work, note):
                 answer = {"failed": as_text(error.args[0]), "details": error.details}
             except MemoryError:
                 answer = {"failed": "there is not enough memory for this"}
+            except (IOError, OSError) as error:
+                answer = {"failed": os_error_in_words(error), "details": {"code": codes.of_errno(error.errno)}}
             except Exception as error:
                 message = "%s: %s" % (type(error).__name__, as_text(text_of(error)))
                 answer = {"failed": message, "details": {"exception": as_text(traceback.format_exc())}}
             write_all(answers, as_text(json.dumps(answer)).encode("utf-8") + b"\n")
     os._exit(0)
+
+
+def os_error_in_words(error):
+    """Return the file that an OSError names, and its reason."""
+    if error.filename and error.strerror:
+        return as_text("%s: %s") % (as_text(printed(error.filename)), as_text(error.strerror))
+    return as_text(text_of(error))
 
 
 class Pool(object):
