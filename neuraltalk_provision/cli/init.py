@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from neuraltalk_provision import paths
+from neuraltalk_provision import paths, whole_file
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FINE, UsageError, naming
-from neuraltalk_provision.mirror.part_writer import write_small
 from neuraltalk_provision.output import Output
 
 
@@ -38,7 +37,7 @@ def init(
             (directory / "mirror").mkdir(parents=True, exist_ok=True)
         for file in files:
             with naming(file, "written"):
-                write_small(file, contents[file])
+                whole_file.write(file, contents[file])
     for file in files:
         output.say(f"{'would write' if plan else 'wrote'} {file}")
     output.say(

@@ -11,10 +11,11 @@ import typer
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision import settings as settings_file
+from neuraltalk_provision import whole_file
 from neuraltalk_provision.cli import options, prove
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, UsageError, naming
 from neuraltalk_provision.mirror import bundle as bundles
-from neuraltalk_provision.mirror import bundle_plan, cache_carry, cache_files, lock, parts, proofs, whole_file
+from neuraltalk_provision.mirror import bundle_plan, cache_carry, cache_files, lock, parts, proofs
 from neuraltalk_provision.mirror import state as states
 from neuraltalk_provision.mirror import unbundle as unbundling
 from neuraltalk_provision.output import Output

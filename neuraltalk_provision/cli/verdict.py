@@ -11,11 +11,11 @@ from typing import Annotated
 import typer
 
 from neuraltalk_provision import settings as settings_file
+from neuraltalk_provision import whole_file
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.cli.run import Gpu, Memory
 from neuraltalk_provision.cli.runs import Host, Id, is_id, when
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, UsageError, naming
-from neuraltalk_provision.mirror import whole_file
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.report import page
 from neuraltalk_provision.runs import hosts

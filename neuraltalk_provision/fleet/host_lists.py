@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from neuraltalk_provision import whole_file
 from neuraltalk_provision.errors import UsageError, naming
 from neuraltalk_provision.fleet import place
-from neuraltalk_provision.mirror.part_writer import write_small
 from neuraltalk_provision.output import Output
 
 WOULD_BE_ASIDE, CAN_RETURN = "would-be-set-aside", "can-return"
@@ -43,7 +43,7 @@ def write(
                 if not hosts:
                     file.unlink(missing_ok=True)
                     continue
-                write_small(file, "".join(f"{host}\n" for host in hosts).encode())
+                whole_file.write(file, "".join(f"{host}\n" for host in hosts).encode())
                 written[name] = str(file)
     except UsageError as error:
         output.remark("remark", f"no lists of the hosts were written: {error.message}. Those there may be older")

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from neuraltalk_provision import whole_file
 from neuraltalk_provision.catalogue import Catalogue
 from neuraltalk_provision.errors import MirrorError, UsageError, naming
 from neuraltalk_provision.mirror import cache_files, carried, lock, look_inside, part_file, part_writer, parts
@@ -67,7 +68,7 @@ def _write_documents(
         prepared.name, prepared.known, prepared.description, done, catalogue, inside, prepared.cached
     )
     for document, text in documents.items():
-        part_writer.write_small(folder / document, text.encode())
+        whole_file.write(folder / document, text.encode())
     return tuple(documents)
 
 
@@ -175,7 +176,7 @@ def _present(prepared: Prepared, folder: Path) -> set[str]:
     """
     ours, found = prepared.layouts, set[str]()
     for path in sorted(folder.iterdir()):
-        if re.fullmatch(rf"\.{parts.PREFIX}-[0-9a-f]{{12}}\S*\.writing", path.name):
+        if re.fullmatch(rf"\.{parts.PREFIX}-[0-9a-f]{{12}}\S*\.(?:writing|new)", path.name):
             path.unlink()
         elif path.name in ours:
             found.add(path.name)

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from neuraltalk_provision import whole_file
 from neuraltalk_provision.errors import MirrorError, UsageError, naming
 from neuraltalk_provision.mirror import (
     bounded,
@@ -25,7 +26,6 @@ from neuraltalk_provision.mirror import (
     signature_files,
     signing,
     trust,
-    whole_file,
 )
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.mirror.cache_files import DIRECTORY, ENTRY, SIGNATURES

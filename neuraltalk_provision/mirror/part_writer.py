@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import BinaryIO
 
 from neuraltalk_provision.mirror import parts
@@ -63,16 +62,3 @@ def write(
         yield member.piece, digest.hexdigest()
     target.member(layout.folder, "SHA256SUMS", b"".join(sums))
     target.small(parts.END)
-
-
-def write_small(file: Path, content: bytes) -> None:
-    """Write a small file: to a temporary file beside it, which is then renamed."""
-    beside = file.with_name(f".{file.name}.writing")
-    try:
-        with beside.open("wb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        beside.replace(file)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -5,14 +5,13 @@ A record is evidence for people. It is not signed, and nothing is installed beca
 
 from __future__ import annotations
 
-import contextlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from neuraltalk_provision import whole_file
 from neuraltalk_provision.errors import MirrorError, naming
 from neuraltalk_provision.mirror import bounded, lock
 
@@ -149,19 +148,7 @@ def write(mirror: Path, proof: Proof) -> Path:
     """Write the record of a proof beside the lock; an earlier one of the same platform is replaced."""
     folder = mirror / lock.PROOFS
     file = folder / f"{proof.platform}{SUFFIX}"
-    beside = file.with_name(f".{file.name}.new")
     with naming(folder, "written", MirrorError):
         folder.mkdir(exist_ok=True)
-        try:
-            # The same temporary name each time: what a kill leaves behind is replaced by the next record.
-            beside.unlink(missing_ok=True)
-            with beside.open("x", encoding="utf-8") as opened:
-                opened.write(proof.model_dump_json(indent=1) + "\n")
-                opened.flush()
-                os.fsync(opened.fileno())
-            beside.chmod(0o644)
-            beside.replace(file)
-        finally:
-            with contextlib.suppress(OSError):
-                beside.unlink(missing_ok=True)
+        whole_file.write(file, (proof.model_dump_json(indent=1) + "\n").encode())
     return file

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+from neuraltalk_provision import whole_file
 from neuraltalk_provision.errors import MirrorError, UsageError, naming
-from neuraltalk_provision.mirror import lock, signature_files, signers, ssh_keygen, trust, whole_file
+from neuraltalk_provision.mirror import lock, signature_files, signers, ssh_keygen, trust
 
 
 @dataclass(frozen=True)

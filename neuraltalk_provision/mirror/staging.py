@@ -15,6 +15,7 @@ from typing import Annotated, BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from neuraltalk_provision import whole_file
 from neuraltalk_provision.errors import MirrorError
 from neuraltalk_provision.mirror import cache_files, lock, part_writer, parts
 from neuraltalk_provision.mirror.digests import Advance, Digests
@@ -81,7 +82,7 @@ class Staging:
 
     def _save(self) -> None:
         document = _Taken(bundle=self._bundle, files=self.files, pieces=tuple(sorted(self.pieces)))
-        part_writer.write_small(self._folder / _JOURNAL, document.model_dump_json(indent=1).encode())
+        whole_file.write(self._folder / _JOURNAL, document.model_dump_json(indent=1).encode())
 
     def has(self, piece: Piece) -> bool:
         """Whether a piece was taken before."""
@@ -165,7 +166,7 @@ class Staging:
                 (self._complete / file).replace(self._mirror / file)
         for path, content in small.items():
             (self._mirror / path).parent.mkdir(exist_ok=True)
-            part_writer.write_small(self._folder / "small", content)
+            whole_file.write(self._folder / "small", content)
             (self._folder / "small").chmod(0o644)
             (self._folder / "small").replace(self._mirror / path)
         _sync_folder(self._mirror)

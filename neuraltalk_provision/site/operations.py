@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from neuraltalk_provision import catalogue as catalogues
+from neuraltalk_provision import whole_file
 from neuraltalk_provision.errors import naming
-from neuraltalk_provision.mirror import whole_file
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.base import plain
 from neuraltalk_provision.results.checks import Check, Files, StackVerifyResult

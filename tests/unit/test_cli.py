@@ -269,7 +269,7 @@ def test_new_site_that_was_killed_is_completed_by_the_same_command(
     contents = {path.name: path.read_bytes() for path in sorted(paths.example_inventory().iterdir())}
     for name in list(contents)[:written]:
         (place / name).write_bytes(contents[name])
-    (place / f".{list(contents)[written]}.writing").write_bytes(b"ha")
+    (place / f".{list(contents)[written]}.new").write_bytes(b"ha")
     assert provision(capsys, "init", place)[0] == 0
     assert {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()} == contents
 

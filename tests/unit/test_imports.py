@@ -34,11 +34,12 @@ ALLOWED = {
     "wave_rules": {"durations"},
     "settings": {"durations", "errors", "field_words", "inventories", "paths", "rates", "wave_rules", "yaml_file"},
     "streams": set(),
+    "whole_file": set(),
     "output": {"errors", "host_names", "streams", "text"},
     "transfer_display": {"output", "text"},
     "results": {"rules"},
     "catalogue": {"errors", "paths", "rules", "results"},
-    "mirror": {"access_lists", "errors", "field_words", "paths", "catalogue", "rules", "yaml_file"},
+    "mirror": {"access_lists", "errors", "field_words", "paths", "catalogue", "rules", "whole_file", "yaml_file"},
     "site": {
         "errors",
         "rates",
@@ -54,6 +55,7 @@ ALLOWED = {
         "catalogue",
         "mirror",
         "results",
+        "whole_file",
     },
     "proof": {
         "errors",
@@ -84,6 +86,7 @@ ALLOWED = {
         "mirror",
         "site",
         "results",
+        "whole_file",
     },
     "image": {"errors", "catalogue", "mirror", "rules"},
     "runs": {
@@ -124,6 +127,7 @@ ALLOWED = {
         "rules",
         "transfer_display",
         "yaml_file",
+        "whole_file",
     },
     "__main__": {"cli"},
 }

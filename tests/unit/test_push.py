@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from neuraltalk_provision.fleet import host_lists
+from neuraltalk_provision import whole_file
 from neuraltalk_provision.results.pushed import Place
 from neuraltalk_provision.rules import codes, pieces
 from neuraltalk_provision.rules.piece_server import ChangedError, Server
@@ -211,7 +211,7 @@ def test_lists_that_cannot_be_written_do_not_hide_what_became_of_the_hosts(
     def fail(file: Path, _content: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(file))
 
-    monkeypatch.setattr(host_lists, "write_small", fail)
+    monkeypatch.setattr(whole_file, "write", fail)
     hosts.places = {"a": place(), "b": place()}
     assert push(capsys)[0] == 0
     hosts.failures = (Failure("b", "Receive the file", "no space", code=codes.DISK_FULL),)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from neuraltalk_provision.mirror import whole_file
+from neuraltalk_provision import whole_file
 
 
 def test_earlier_file_stays_if_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def write_named(file: Path, content: bytes, mode: int = 0o666) -> None:
         return
     if target.exists():
         mode &= stat.S_IMODE(target.stat().st_mode)
-    beside = target.with_name(f".{target.name}.writing")
+    beside = target.with_name(f".{target.name}.new")
     beside.unlink(missing_ok=True)
     try:
         with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as opened:
