@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.errors import ProvisionError, UsageError
-from neuraltalk_provision.fleet import entries, host_lists, running, survey, use, waves
+from neuraltalk_provision.fleet import affected, entries, host_lists, running, survey, use, waves
 from neuraltalk_provision.fleet.budget import Budget
 from neuraltalk_provision.fleet.idle import Activation
 from neuraltalk_provision.fleet.journal import Journal
@@ -50,9 +50,9 @@ def refuse(found: Survey, settings: Settings, output: Output, budget: Budget | N
 
 
 def waves_of(found: Survey, settings: Settings, doubtful: Collection[str] = ()) -> tuple[Wave, ...]:
-    """The waves in which the hosts of a survey would be activated; `doubtful` as in `_concerned`."""
+    """The waves in which the hosts of a survey would be activated; `doubtful` as in `affected.in_phase`."""
     plans = found.well
-    changing = _concerned(plans, Phase.FULL, doubtful)
+    changing = affected.in_phase(plans, Phase.FULL, doubtful)
     changed = {plan.host for plan in changing}
     follows = {plan.host: plan.share.builder for plan in changing if plan.share and plan.share.builder in changed}
     groups = dict(found.groups)
@@ -81,7 +81,7 @@ def newest(settings: Settings) -> Sequence[Summary]:
 
 def given_up(found: Survey, settings: Settings) -> str:
     """What a new rollout would give up on an earlier one, for `--plan`; empty if nothing, or if none would begin."""
-    if not _concerned(found.well, Phase.FULL):
+    if not affected.in_phase(found.well, Phase.FULL):
         return ""
     with Journal.read(settings.journal) as reader:
         holder, earlier = reader.holder(), reader.unfinished()
@@ -90,7 +90,7 @@ def given_up(found: Survey, settings: Settings) -> str:
 
 def in_use(found: Survey, phase: Phase, settings: Settings) -> dict[str, str]:
     """{host: what becomes of it} of the hosts in use, for `--plan`. UsageError with `busy: refuse`, as without it."""
-    changing = _concerned(found.well, phase) if phase is not Phase.STAGE_ONLY else []
+    changing = affected.in_phase(found.well, phase) if phase is not Phase.STAGE_ONLY else []
     machines = running.machines_of(changing)
     return use.planned(settings, {plan.host: machines.get(plan.host, ()) for plan in changing if plan.disturbs})
 
@@ -117,8 +117,8 @@ def carry_out(
     refuse(found, settings, output, budget)
     with Journal.read(settings.journal) as reader:
         past = reader.past()
-    doubtful = _unproved(found.well, past)
-    changing = _concerned(found.well, phase, doubtful)
+    doubtful = affected.unproved(found.well, past)
+    changing = affected.in_phase(found.well, phase, doubtful)
     if not changing:
         converge.drop_dead_leases(found.well, settings)
         drained: Mapping[str, str] = {}
@@ -142,7 +142,7 @@ def carry_out(
         if remark := entries.given_up(journal.unfinished()):
             output.remark("remark", remark)
         past = journal.past()
-        drained = _lifted(past, _kept(found.well, changed, phase), settings, output)
+        drained = _lifted(past, affected.kept(found.well, changed, phase), settings, output)
         begun = journal.begin(entries.rollout(changing, divided, found, phase, settings, digest))
         journal.ended_all(Step.STAGE, map(entries.set_aside, found.aside))
         standing = entries.standing(changing, divided, budget, found, phase, settings)
@@ -206,8 +206,8 @@ def resume(
         refuse(found, settings, output, budget)
         doubtful = {record.host for record in earlier.in_doubt() if record.step is Step.ACTIVATE}
         past = journal.past()
-        doubtful |= _unproved(found.well, past)
-        plans = _concerned(found.well, earlier.phase, doubtful)
+        doubtful |= affected.unproved(found.well, past)
+        plans = affected.in_phase(found.well, earlier.phase, doubtful)
         divided = entries.waves_of(earlier)
         if earlier.phase is not Phase.STAGE_ONLY:
             _refuse_in_use(plans, settings)
@@ -218,7 +218,7 @@ def resume(
         # Who continues does not want to wait for the pause of a wave that is done.
         waited = frozenset(wave.number for wave in divided if not changing & set(wave.hosts))
         standing = replace(standing, activated=before, unsure=frozenset(earlier.touched()), waited=waited)
-        rest = [p for p in _kept(found.well, changing, earlier.phase) if not (p.share and p.share.same)]
+        rest = [p for p in affected.kept(found.well, changing, earlier.phase) if not (p.share and p.share.same)]
         drained = _lifted(past, rest, settings, output)
         begun, left = journal.resume(), past.unfinished
         return running.run(
@@ -235,20 +235,6 @@ def _refuse_in_use(plans: Sequence[HostPlan], settings: Settings) -> None:
 def _names(plan: HostPlan) -> set[str]:
     """The host, and the one that works for it in its stack root."""
     return {plan.host, plan.share.builder if plan.share else plan.host}
-
-
-def _kept(plans: Sequence[HostPlan], changing: Collection[str], phase: Phase) -> list[HostPlan]:
-    """The plans of the hosts whose drains no activation lifts: `changing` are those on which something is done.
-
-    Their current generation stays, or they have none, so that nobody asks what uses them.
-    """
-    return [
-        plan
-        for plan in plans
-        if phase is Phase.STAGE_ONLY
-        or plan.host not in changing
-        or not (plan.share or plan.disturbs or plan.unconfirmed)
-    ]
 
 
 def _lifted(
@@ -277,30 +263,6 @@ def _journal(settings: Settings, what: str, take_over: bool) -> AbstractContextM
     return Journal.open(settings.journal, controller.name(), controller.is_dead, what=what, take_over=take_over)
 
 
-def _unproved(plans: Sequence[HostPlan], past: Past) -> set[str]:
-    """The hosts on which nobody has seen that what is current works, though perhaps nothing else has to be done there.
-
-    A host that shares a stack root can have got its generation by another one, whose activation does not prove it.
-    """
-    shared = past.begun | past.unproved.keys()
-    return {
-        plan.host
-        for plan in plans
-        if (plan.host in shared if plan.share else past.unproved.get(plan.host) == plan.recipe.id)
-    }
-
-
 def _all_at_once(plans: Sequence[HostPlan]) -> tuple[Wave, ...]:
     """One wave, for what disturbs nobody."""
     return (Wave(1, "100%", tuple(plan.host for plan in plans)),)
-
-
-def _concerned(plans: Sequence[HostPlan], phase: Phase, doubtful: Collection[str] = ()) -> list[HostPlan]:
-    """The plans of the hosts on which something has to be done: also of those for which another host does it.
-
-    `doubtful` are hosts whose controller ended while it activated them, or whose verification failed: nobody has
-    confirmed that they work.
-    """
-    only = phase is Phase.STAGE_ONLY
-    own = {p.host for p in plans if p.stages or p.prepares or (not only and (p.changes or p.host in doubtful))}
-    return [plan for plan in plans if plan.host in own or (plan.share and plan.share.builder in own)]

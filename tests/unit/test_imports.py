@@ -215,6 +215,7 @@ PURE = [
     "proof/completeness.py",
     "proof/judge.py",
     "proof/recorded.py",
+    "fleet/affected.py",
     "fleet/budget.py",
     "fleet/decide.py",
     "fleet/entries.py",
