@@ -219,7 +219,7 @@ def test_tar_that_is_changed_while_it_is_written_is_named(here: Settings, there:
 def test_kill_at_any_change_loses_nothing(here: Settings, there: Settings, tmp_path: Path) -> None:
     carry(here, there, tmp_path / "parts")
     wanted = tree(there.mirror)
-    for number in range(1, 60, 3):
+    for number in range(1, 120, 5):
         side = Settings(mirror=tmp_path / f"killed {number}" / "mirror")
         side.mirror.parent.mkdir()
 
