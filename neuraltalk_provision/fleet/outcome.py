@@ -26,9 +26,9 @@ STILL_DRAINED_ADVICE = (
 class FleetOutcome:
     """`site` says what changed. `aside` are the hosts that were set aside, `returned` those that have their former
     generation again, `kept` those that were to return and may have the new one, `untouched` those to which the rollout
-    did not come. `drained` is {host: why} of the hosts whose nodes are, or may be, still drained by us. `status` is
-    that of the journal, empty if nothing had to be done; `why` says why the rollout stopped. `lists` is {name: path} of
-    the files with hosts.
+    did not come, `unstaged` those that failed before anything was activated for them. `drained` is {host: why} of the
+    hosts whose nodes are, or may be, still drained by us. `status` is that of the journal, empty if nothing had to be
+    done; `why` says why the rollout stopped. `lists` is {name: path} of the files with hosts.
     """
 
     site: SiteOutcome
@@ -37,6 +37,7 @@ class FleetOutcome:
     kept: tuple[str, ...] = ()
     drained: Mapping[str, str] = field(default_factory=dict)
     untouched: tuple[str, ...] = ()
+    unstaged: frozenset[str] = frozenset()
     waves: tuple[Wave, ...] = ()
     rollout: str = ""
     status: str = ""
@@ -81,7 +82,7 @@ def raise_failures(outcome: FleetOutcome, *, resumed: bool = False) -> None:
 def _of_roots(plans: Sequence[HostPlan], hosts: Collection[str]) -> list[str]:
     """All hosts that share a stack root with one of these."""
     builders = {plan.host: plan.share.builder if plan.share else plan.host for plan in plans}
-    roots = {builders[host] for host in hosts}
+    roots = {builder for host, builder in builders.items() if host in hosts}
     return [host for host, builder in builders.items() if builder in roots]
 
 
@@ -93,6 +94,7 @@ def _next_steps(outcome: FleetOutcome, resumed: bool) -> list[str]:
         if plan.host in lost and plan.share and plan.share.builder in outcome.site.activated
     )
     silent = {failure.host for failure in outcome.site.failures if failure.silent} & lost
+    silent -= {*_of_roots(outcome.site.plans, outcome.unstaged)}
     failed = sorted(lost - silent - set(sharing))
     steps = []
     if outcome.returned:

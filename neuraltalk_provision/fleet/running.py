@@ -76,6 +76,7 @@ def run(
         aside=(*found.aside, *_set_aside_later(found, standing)),
         returned=tuple(sorted(standing.returned)),
         untouched=untouched,
+        unstaged=standing.staging - standing.staged - standing.unsure,
         kept=_kept(standing, end),
         drained=activation.drained,
         waves=standing.waves,

@@ -12,7 +12,7 @@ from neuraltalk_provision.fleet.records import Status
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import codes
 from tests.unit.test_fleet_command import Fleet, carried_out, fleet, found, resumed, settings
-from tests.unit.test_fleet_evidence import changed
+from tests.unit.test_fleet_evidence import changed, sharing
 
 __all__ = ["fleet", "settings"]
 FIVE = [f"node{number}" for number in range(1, 6)]
@@ -90,3 +90,12 @@ def test_rollout_that_was_continued_to_its_end_is_not_continued_again(
     advice = advice_of(outcome, resumed=True)
     assert "Run `provision site`, with the --limit that the rollout had; it continues" in advice
     assert "the same command" not in advice
+
+
+def test_host_that_was_lost_while_it_built_has_its_generation_still(fleet: Fleet, settings: Settings) -> None:
+    """Building changes no current generation, whatever becomes of the host."""
+    fleet.breaks, fleet.code = {"site.yml": {"node1"}}, codes.HOST_HANGS
+    chosen = changed(settings, waves=["100%"], max_failures="100%")
+    advice = advice_of(carried_out(sharing("bare", "staged", "staged"), chosen))
+    assert "The generation that was current on node1, node2 is still current and complete." in advice
+    assert "is not known" not in advice
