@@ -57,7 +57,8 @@ def run(
         standing, end = rollout.run(standing, hosts, records, _waiter(records, output), _shower(standing, output))
         untouched = _untouched(standing, entries)
         broken = {plan.host for plan in found.well if plan.unconfirmed or plan.current == plan.recipe.id}
-        left = [host for host in untouched if host in unfinished]
+        unstaged = standing.staging - standing.staged - standing.unsure
+        left = [host for host in (*untouched, *sorted(unstaged - set(untouched))) if host in unfinished]
         activation.lift_leftovers(
             [host for host in left if host not in broken], broken=[host for host in left if host in broken]
         )
@@ -76,7 +77,7 @@ def run(
         aside=(*found.aside, *_set_aside_later(found, standing)),
         returned=tuple(sorted(standing.returned)),
         untouched=untouched,
-        unstaged=standing.staging - standing.staged - standing.unsure,
+        unstaged=unstaged,
         kept=_kept(standing, end),
         drained=activation.drained,
         waves=standing.waves,

@@ -295,6 +295,20 @@ def test_drain_is_not_forgotten_because_slurm_does_not_answer(
     assert nodes.drained == {}
 
 
+def test_drain_of_a_killed_command_does_not_stay_because_its_host_cannot_build(
+    nodes: Nodes, settings: Settings
+) -> None:
+    chosen = changed(settings, waves=["100%"])
+    killed_at(nodes, 0)
+    with pytest.raises(SystemExit):
+        carried_out(old("node1"), chosen)
+    assert list(nodes.drained) == ["node1"]
+    nodes.before, nodes.breaks = lambda _name: None, {"site.yml": {"node1"}}
+    builds = replace(planned("bare", "node1"), current="aaaa", former="aaaa")
+    assert carried_out(replace(old("node1"), plans=(builds,)), chosen).site.failures
+    assert nodes.drained == {}
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_drain_of_a_killed_command_does_not_stay_because_hosts_go_back_in_use(
     nodes: Nodes, settings: Settings, monkeypatch: pytest.MonkeyPatch, fails: bool
