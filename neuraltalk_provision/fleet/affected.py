@@ -25,12 +25,9 @@ def unproved(plans: Sequence[HostPlan], past: Past) -> set[str]:
 
     A host that shares a stack root can have got its generation by another one, whose activation does not prove it.
     """
-    shared = past.begun | past.unproved.keys()
-    return {
-        plan.host
-        for plan in plans
-        if (plan.host in shared if plan.share else past.unproved.get(plan.host) == plan.recipe.id)
-    }
+    sharing = {name for plan in plans if plan.share for name in (plan.host, plan.share.builder)}
+    shared = sharing & (past.begun | past.unproved.keys())
+    return shared | {plan.host for plan in plans if past.unproved.get(plan.host) == plan.recipe.id}
 
 
 def kept(plans: Sequence[HostPlan], changing: Collection[str], phase: Phase) -> list[HostPlan]:

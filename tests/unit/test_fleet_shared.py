@@ -12,7 +12,7 @@ from neuraltalk_provision.fleet.records import Outcome, Phase, Step
 from neuraltalk_provision.fleet.survey import Survey
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import codes
-from tests.unit.test_fleet_command import Fleet, carried_out, fleet, found, newest, settings
+from tests.unit.test_fleet_command import OFF, Fleet, carried_out, fleet, found, killed_at, newest, resumed, settings
 from tests.unit.test_fleet_evidence import FOUR, advice_of, changed, sharing
 
 __all__ = ["fleet", "settings"]
@@ -97,3 +97,19 @@ def test_host_is_not_verified_if_the_one_that_works_for_it_could_not_build(fleet
     outcome = carried_out(sharing("bare", "staged", "bare"), chosen)
     assert [failure.host for failure in outcome.site.failures] == ["node1", "node2"]
     assert "follow.yml" not in {name for name, _hosts in fleet.ran}
+
+
+def test_host_that_works_for_others_is_tested_if_another_one_activated_while_it_was_off(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = changed(settings, waves=["100%"], max_failures="100%")
+    killed_at(fleet, 0)
+    with pytest.raises(SystemExit):
+        carried_out(sharing("staged", "staged", "converged"), chosen)
+    fleet.before = lambda _name: None
+    off = replace(OFF, host="node1", reason="node1: off")
+    resumed(monkeypatch, chosen, replace(found("staged", ["node2"]), aside=(off,)))
+    assert fleet.activated == [("node2",)]
+    fleet.ran.clear()
+    assert carried_out(sharing("converged", "converged", "converged"), chosen).succeeded
+    assert fleet.activated == [("node1",)]
