@@ -106,6 +106,23 @@ def test_list_that_another_user_could_have_written_moves_nothing(
     assert planted.exists() and not place.exists()
 
 
+@pytest.mark.parametrize("others", ["owner", "writers"])
+def test_folder_into_which_another_user_can_put_links_is_no_quarantine(
+    module: ModuleType, folder: Path, tmp_path: Path, others: str
+) -> None:
+    aside, elsewhere, before = tmp_path / "aside", tmp_path / "elsewhere", everything(folder)
+    aside.mkdir()
+    elsewhere.mkdir()
+    (aside / "below").symlink_to(elsewhere)
+    if others == "owner":
+        os.chown(aside, 1234, 1234)
+    else:
+        aside.chmod(0o1777)
+    with pytest.raises(module.StackError, match="belongs to another user, or everybody can write to it"):
+        move_all(module, folder, aside)
+    assert (everything(folder), everything(elsewhere)) == (before, {})
+
+
 def test_nothing_is_overwritten_by_undo(module: ModuleType, folder: Path, tmp_path: Path) -> None:
     aside = tmp_path / "aside"
     move_all(module, folder, aside)

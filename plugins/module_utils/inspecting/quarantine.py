@@ -44,6 +44,7 @@ class Quarantine(object):
     def __enter__(self):
         try:
             make_directory(self.folder)
+            self._check_owner()
             self.handle = os.open(
                 self.list, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644
             )
@@ -61,6 +62,13 @@ class Quarantine(object):
             os.close(self.handle)
             raise
         return self
+
+    def _check_owner(self):
+        """StackError if another user can put links into the folder, which would lead files to other places."""
+        status = os.stat(self.folder)
+        if status.st_uid not in (0, os.geteuid()) or status.st_mode & stat.S_IWOTH:
+            words = "--quarantine %s belongs to another user, or everybody can write to it: choose a new folder"
+            raise StackError(words % printed(self.folder))
 
     def __exit__(self, *_error):
         os.close(self.handle)
