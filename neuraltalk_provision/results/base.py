@@ -6,13 +6,23 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError
 
 Item = TypeVar("Item")
 Read = TypeVar("Read", bound="Result")
 
 Text = Annotated[str, Field(max_length=4096)]
 LongText = Annotated[str, Field(max_length=100_000)]
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n  ") if "\n" in text else text
+
+
+Words = Annotated[Text, AfterValidator(_indented)]
+LongWords = Annotated[LongText, AfterValidator(_indented)]
+"""Texts that become a part of our messages. Further lines are indented: a host could otherwise print a line that begins
+with `next:`, as ours do."""
 Whole = Annotated[int, Field(ge=0, lt=2**63)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Version = Annotated[str, Field(pattern=r"^[0-9.]*$", max_length=64)]

@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from neuraltalk_provision.results.base import LongText, Many, Result, Text, Version, Whole
+from neuraltalk_provision.results.base import LongWords as LongText
+from neuraltalk_provision.results.base import Many, Result, Version, Whole
+from neuraltalk_provision.results.base import Words as Text
 from neuraltalk_provision.rules import activation as rules
 
 _LONGEST = 4096

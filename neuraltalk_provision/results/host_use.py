@@ -9,7 +9,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from neuraltalk_provision.results.base import LongText, Many, Result, Text, Whole
+from neuraltalk_provision.results.base import LongWords as LongText
+from neuraltalk_provision.results.base import Many, Result, Whole
+from neuraltalk_provision.results.base import Words as Text
 from neuraltalk_provision.rules import slurm as rules
 
 Short = Annotated[str, Field(max_length=300)]

