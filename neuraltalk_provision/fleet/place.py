@@ -40,7 +40,9 @@ def prepare(file: Path) -> None:
 def is_there(file: Path) -> bool:
     """Whether there is a journal. Raises UsageError if it is of another user, empty, or no regular file."""
     with naming(file, "read"):
-        if not os.path.lexists(file.parent):
+        try:
+            file.parent.lstat()
+        except (FileNotFoundError, NotADirectoryError):
             return False
         _check_directory(file.parent)
         try:

@@ -55,6 +55,13 @@ def test_name_of_the_settings_is_the_same_here_and_there() -> None:
     assert settings.FILE_NAME == paths.SETTINGS_FILE
 
 
+def test_journal_that_cannot_be_looked_for_is_not_a_missing_one(site: Path) -> None:
+    """A disk that reports errors, or a stale NFS, would otherwise show a site on which nothing was ever done."""
+    unreadable = site / ("n" * 300) / "journal.sqlite"
+    with pytest.raises(UsageError, match=r"n cannot be read: File name too long"):
+        place.is_there(unreadable)
+
+
 def test_settings_with_other_names_in_one_directory_are_other_sites(site: Path) -> None:
     names = ["provision.yml", "test.yml", "test.yaml", "x" * 250]
     for name in names:
