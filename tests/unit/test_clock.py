@@ -30,6 +30,7 @@ ALLOWED = {
         "scoring/scores.py": {"score"},
     },
     AGES: {
+        "host/files.py": {"remove_remains"},
         "host/own_log.py": {"own_log", "_changed"},
         "runs/files.py": {"silent"},
         "runs/removal.py": {"_idle"},
