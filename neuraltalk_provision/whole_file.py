@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write(file: Path, content: bytes) -> None:
     """Write or replace a file that everybody may read. Raises OSError, and then the file is as it was."""
-    # The same temporary name each time: what a kill leaves behind is replaced by the next write.
-    beside = file.with_name(f".{file.name}.new")
-    beside.unlink(missing_ok=True)
-    try:
-        with beside.open("xb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        beside.chmod(0o644)
-        beside.replace(file)
-    finally:
-        beside.unlink(missing_ok=True)
+    with _replacing(file, 0o644) as beside:
+        os.fchmod(beside.fileno(), 0o644)
+        beside.write(content)
 
 
 def write_named(file: Path, content: bytes, mode: int = 0o666) -> None:
@@ -38,14 +32,22 @@ def write_named(file: Path, content: bytes, mode: int = 0o666) -> None:
         return
     if target.exists():
         mode &= stat.S_IMODE(target.stat().st_mode)
-    beside = target.with_name(f".{target.name}.new")
-    beside.unlink(missing_ok=True)
+    with _replacing(target, mode) as beside:
+        beside.write(content)
+
+
+@contextmanager
+def _replacing(file: Path, mode: int) -> Iterator[BinaryIO]:
+    """A new file that gets this name at the end of the block, or is removed if something fails; errors name `file`."""
+    # The same temporary name each time: what a kill leaves behind is replaced by the next write.
+    beside = file.with_name(f".{file.name}.new")
     try:
+        beside.unlink(missing_ok=True)
         with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as opened:
-            opened.write(content)
+            yield opened
             opened.flush()
             os.fsync(opened.fileno())
-        beside.replace(target)
+        beside.replace(file)
     except OSError as error:
         error.filename = str(file)
         raise
