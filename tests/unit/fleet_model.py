@@ -19,6 +19,7 @@ FAULTS = {
     "kill": 0.02,  # of the controller, before and after a playbook
     "write": 0.01,  # the same at a write to the journal
     "ends": 0.02,  # Ansible, before the playbook does
+    "pause": 0.02,  # somebody asks for it
     "off": 0.05,
     "begins": 0.1,  # a run
     "silent": 0.05,  # Slurm

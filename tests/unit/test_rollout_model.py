@@ -28,7 +28,7 @@ from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision import wave_rules
 from neuraltalk_provision.cli import rollback as cli_rollback
 from neuraltalk_provision.cli import site as cli_site
-from neuraltalk_provision.errors import ProvisionError
+from neuraltalk_provision.errors import ProvisionError, UsageError
 from neuraltalk_provision.fleet import idle, running, use
 from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.records import Outcome, Phase, Rollout, Status, Step
@@ -64,6 +64,12 @@ class Site(World):
     def recorded(self) -> Rollout | None:
         with Journal.read(self.settings.journal) as journal:
             return journal.rollout()
+
+    def run(self, request: playbook.Request, *more: object) -> playbook.Outcome:
+        if self.happens("pause"):
+            with contextlib.suppress(UsageError):
+                Journal.request_pause(self.settings.journal, "somebody", lambda _: False)
+        return super().run(request, *more)
 
     def before_activation(self, hosts: Sequence[str]) -> None:
         found = self.recorded()
