@@ -95,17 +95,22 @@ def site(
         found = command.for_phase(survey.survey(chosen, limit or (), output, take_over=take_over), phase)
         site_lines.show_found(found, output)
         if plan:
-            if remark := command.given_up(found, chosen):
+            doubtful = command.unproved(found, chosen)
+            if remark := command.given_up(found, chosen, doubtful):
                 output.remark("remark", remark)
             command.refuse(found, chosen, output)
-            waves = command.waves_of(found, chosen)
+            again = command.tested_again(found, phase, doubtful)
+            why = "its current generation is tested again: it failed, or nobody has seen that it passed"
+            output.of_hosts((host, f"{host}: {why}") for host in again)
+            waves = command.waves_of(found, chosen, doubtful)
             site_lines.show_waves(waves, output)
-            used = command.in_use(found, phase, chosen)
+            used = command.in_use(found, phase, chosen, doubtful)
             output.of_hosts(used.items())
             output.result(
                 {
                     "plans": [host.as_json() for host in found.plans],
                     "waves": [wave.as_json() for wave in waves],
+                    "tested_again": again,
                     "in_use": used,
                 }
             )

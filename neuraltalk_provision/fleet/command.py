@@ -79,18 +79,30 @@ def newest(settings: Settings) -> Sequence[Summary]:
         return reader.rollouts(1)
 
 
-def given_up(found: Survey, settings: Settings) -> str:
+def unproved(found: Survey, settings: Settings) -> set[str]:
+    """The hosts on which nobody has seen that what is current works; see affected.unproved."""
+    with Journal.read(settings.journal) as reader:
+        return affected.unproved(found.well, reader.past())
+
+
+def tested_again(found: Survey, phase: Phase, doubtful: Collection[str]) -> list[str]:
+    """The hosts on which nothing is to be done, except that their current generation is tested again."""
+    changing = {plan.host for plan in affected.in_phase(found.well, phase)}
+    return [plan.host for plan in affected.in_phase(found.well, phase, doubtful) if plan.host not in changing]
+
+
+def given_up(found: Survey, settings: Settings, doubtful: Collection[str]) -> str:
     """What a new rollout would give up on an earlier one, for `--plan`; empty if nothing, or if none would begin."""
-    if not affected.in_phase(found.well, Phase.FULL):
+    if not affected.in_phase(found.well, Phase.FULL, doubtful):
         return ""
     with Journal.read(settings.journal) as reader:
         holder, earlier = reader.holder(), reader.unfinished()
     return entries.given_up(earlier) if holder is None or controller.is_dead(holder.holder) else ""
 
 
-def in_use(found: Survey, phase: Phase, settings: Settings) -> dict[str, str]:
+def in_use(found: Survey, phase: Phase, settings: Settings, doubtful: Collection[str]) -> dict[str, str]:
     """{host: what becomes of it} of the hosts in use, for `--plan`. UsageError with `busy: refuse`, as without it."""
-    changing = affected.in_phase(found.well, phase) if phase is not Phase.STAGE_ONLY else []
+    changing = affected.in_phase(found.well, phase, doubtful) if phase is not Phase.STAGE_ONLY else []
     machines = running.machines_of(changing)
     return use.planned(settings, {plan.host: machines.get(plan.host, ()) for plan in changing if plan.disturbs})
 

@@ -23,6 +23,7 @@ from neuraltalk_provision.errors import HostError
 from neuraltalk_provision.fleet import command, survey
 from neuraltalk_provision.fleet.moves import Move
 from neuraltalk_provision.fleet.outcome import FleetOutcome
+from neuraltalk_provision.fleet.reader import Past, Reader
 from neuraltalk_provision.fleet.site_lines import show_end, show_plans
 from neuraltalk_provision.fleet.survey import Aside, Survey
 from neuraltalk_provision.mirror import lock, store
@@ -472,6 +473,19 @@ def test_plan_names_hosts_in_use_if_their_stack_would_change(
     code, _, err = provision(capsys, "site", "--plan", "--busy", "refuse")
     assert (code, "node1 is in use: run x" in err) == (2, True)
     assert "in use" not in provision(capsys, "site", "--plan", "--stage-only")[1]
+
+
+def test_plan_names_hosts_whose_generation_is_only_tested_again(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan had nothing for them, and the rollout activated them."""
+    surveyed(monkeypatch, planned("converged"), planned("converged", "node2"))
+    monkeypatch.setattr(Reader, "past", lambda _self: Past(unproved={"node2": RECIPE.id}))
+    using(monkeypatch)
+    code, out, _ = provision(capsys, "site", "--plan")
+    assert (code, "node2: its current generation is tested again" in out) == (0, True)
+    document = json.loads(provision(capsys, "site", "--plan", "--json")[1])
+    assert (document["tested_again"], [wave["hosts"] for wave in document["waves"]]) == (["node2"], [["node2"]])
 
 
 def test_plan_tells_what_was_never_tried_and_goes_on(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
