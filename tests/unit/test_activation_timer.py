@@ -85,8 +85,9 @@ def record(root: Path) -> dict[str, Any] | None:
 
 
 def change(root: Path, **more: Any) -> None:
-    """Change fields of the record."""
-    (root / "activation.json").write_text(json.dumps({**(record(root) or {}), **more}))
+    """Change fields of the record, which the process of a timer can read at any moment."""
+    (root / "changed.json").write_text(json.dumps({**(record(root) or {}), **more}))
+    (root / "changed.json").replace(root / "activation.json")
 
 
 def until(true: Callable[[], bool], patience: float = 20) -> None:
@@ -274,9 +275,10 @@ def test_damaged_record_is_named_and_moves_nothing(timer: Run, activate: Run, ro
 
 
 def test_host_returns_when_the_time_is_over_and_says_so(timer: Run, activate: Run, root: Path, load: Load) -> None:
-    timer("armed", return_after=1)
+    timer("armed")
     activate()
     assert current(root) == "b"
+    change(root, limit=1)
     until(lambda: (record(root) or {}).get("state") == "returned")
     assert current(root) == "a"
     history = json.loads((root / "history.json").read_text())
@@ -313,7 +315,7 @@ def test_generation_does_not_become_current_after_the_host_has_returned(timer: R
 
 
 def test_confirmed_activation_stays_and_its_process_ends(timer: Run, activate: Run, root: Path) -> None:
-    said = timer("armed", return_after=2)
+    said = timer("armed")
     activate()
     assert timer("confirmed")["changed"] is False
     assert record(root) is None
@@ -326,8 +328,9 @@ def test_confirmed_activation_stays_and_its_process_ends(timer: Run, activate: R
 def test_first_activation_returns_to_no_generation(timer: Run, activate: Run, root: Path) -> None:
     (root / "current").unlink()
     (root / "history.json").unlink()
-    timer("armed", return_after=1)
+    timer("armed")
     activate()
+    change(root, limit=1)
     until(lambda: (record(root) or {}).get("state") == "returned")
     assert not (root / "current").is_symlink()
     assert "returned to no generation" in (root / "logs" / "activation.log").read_text()
@@ -365,19 +368,21 @@ def test_generation_that_is_not_current_is_not_confirmed(timer: Run, root: Path)
 
 
 def test_what_somebody_else_made_current_since_then_stays(timer: Run, activate: Run, root: Path) -> None:
-    timer("armed", return_after=1)
+    timer("armed")
     activate()
     (root / "current").unlink()
     (root / "current").symlink_to("generations/c")
+    change(root, limit=1)
     until(lambda: (record(root) or {}).get("state") == "returned")
     assert current(root) == "c"
     assert (record(root) or {})["problem"] == "generation c was made current since then, and stays"
 
 
 def test_former_generation_that_is_gone_is_not_made_current(timer: Run, activate: Run, root: Path) -> None:
-    timer("armed", return_after=3)
+    timer("armed")
     activate()
     (root / "generations" / "a" / "generation.json").unlink()
+    change(root, limit=1)
     until(lambda: (record(root) or {}).get("state") == "returned")
     assert current(root) == "b"
     assert "generation a is not complete any more, so that b stays current" in (record(root) or {})["problem"]
@@ -513,10 +518,11 @@ def test_clock_that_is_wrong_by_a_year_changes_nothing(
     timer: Run, activate: Run, root: Path, load: Load, monkeypatch: pytest.MonkeyPatch, jump: float
 ) -> None:
     """It jumps after the timer was armed. Only the time since boot counts."""
-    timer("armed", return_after=2)
+    timer("armed")
     activate()
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + jump)
+    change(root, limit=2, start=load("activation.clock").uptime())
     facts = load("activation.record").facts(str(root))
     assert (facts["state"], facts["over"]) == ("unconfirmed", False)
     began = time.monotonic()
