@@ -91,7 +91,7 @@ def tested_again(found: Survey, phase: Phase, doubtful: Collection[str]) -> list
     return [plan.host for plan in affected.in_phase(found.well, phase, doubtful) if plan.host not in changing]
 
 
-def given_up(found: Survey, settings: Settings, doubtful: Collection[str]) -> str:
+def given_up(found: Survey, settings: Settings, doubtful: Collection[str] = ()) -> str:
     """What a new rollout would give up on an earlier one, for `--plan`; empty if nothing, or if none would begin."""
     if not affected.in_phase(found.well, Phase.FULL, doubtful):
         return ""

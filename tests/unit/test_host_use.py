@@ -70,6 +70,19 @@ def lock(root: Path, name: str) -> int:
     return handle
 
 
+def test_question_changes_no_file_of_a_host_that_had_runs(
+    use: Run, root: Path, load: Callable[[str], ModuleType]
+) -> None:
+    """A plan asks it, and the lock under which runs are started was written."""
+    make(root, "over", exit="0\n")
+    os.close(lock(root, "over"))
+    with load("runs.leases").Leases(str(root)):
+        pass
+    before = {path: path.lstat().st_ctime_ns for path in root.rglob("*") if path.is_file()}
+    use()
+    assert {path: path.lstat().st_ctime_ns for path in before} == before
+
+
 def test_idle_host_has_no_use_and_gets_no_file(use: Run, root: Path) -> None:
     before = sorted(root.rglob("*"))
     found = use()

@@ -28,10 +28,12 @@ LEASE_PATIENCE = 60.0
 class Leases(object):
     """A lock on the cards of this host, used with `with` while a card is chosen and a run is started.
 
-    StackError, which names the process that has the lock, if it is not released within LEASE_PATIENCE.
+    Whoever only `looks` does not change the file of the lock: a plan changes nothing on a host. StackError, which names
+    the process that has the lock, if it is not released within LEASE_PATIENCE.
     """
 
-    def __init__(self, root, account=None):
+    def __init__(self, root, account=None, looks=False):
+        self.looks = looks
         self.root = layout.runs(root)
         self.path = os.path.join(self.root, ".leases")
         self.account = account
@@ -39,9 +41,10 @@ class Leases(object):
 
     def __enter__(self):
         self.handle = open_own(self.path, self.account.uid if self.account else None)
-        if self.account is not None and os.geteuid() == 0:
-            os.fchown(self.handle, self.account.uid, self.account.gid)
-        os.fchmod(self.handle, 0o600)
+        if not self.looks:
+            if self.account is not None and os.geteuid() == 0:
+                os.fchown(self.handle, self.account.uid, self.account.gid)
+            os.fchmod(self.handle, 0o600)
         deadline = clock.seconds() + LEASE_PATIENCE
         while True:
             try:
@@ -57,13 +60,15 @@ class Leases(object):
                     )
                     raise StackError(message % (self.path, LEASE_PATIENCE, holder))
             time.sleep(0.05)
-        write_holder(
-            self.handle, "pid %d on %s since %s" % (os.getpid(), os.uname()[1], time.strftime("%Y-%m-%d %H:%M:%S"))
-        )
+        self._write("pid %d on %s since %s" % (os.getpid(), os.uname()[1], time.strftime("%Y-%m-%d %H:%M:%S")))
         return self
 
+    def _write(self, holder):
+        if not self.looks:
+            write_holder(self.handle, holder)
+
     def __exit__(self, *_error):
-        write_holder(self.handle, "")
+        self._write("")
         os.close(self.handle)
 
 

@@ -189,12 +189,12 @@ def _may_run(run, status):
 class NoStart(object):
     """While this is held, no run is being started that has not looked for a refusal (starts.py) after this was taken.
 
-    Writes nothing on a host that never had a run: its first start makes the file of the lock before it looks.
+    Writes nothing on the host. On one that never had a run, the first start makes the file of the lock before it looks.
     """
 
     def __init__(self, root, account=None):
         has_lock = os.path.lexists(os.path.join(layout.runs(root), ".leases"))
-        self.lock = Leases(root, account) if has_lock else None
+        self.lock = Leases(root, account, looks=True) if has_lock else None
 
     def __enter__(self):
         return self.lock and self.lock.__enter__()
