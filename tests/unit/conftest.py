@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +23,18 @@ def state_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
+
+
+@pytest.fixture
+def waiting_writer(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
+    """A pipe, and a process that waits until somebody opens the pipe to read, and ends then."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    waits = ["/bin/sh", "-c", 'echo; exec 3> "$1"', "sh", pipe]
+    with subprocess.Popen(waits, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout and writer.stdout.readline()
+        yield pipe, writer
+        writer.kill()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.fleet import idle, rollback
 from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.records import Phase, Status
+from neuraltalk_provision.fleet.survey import Survey
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import codes, playbook
@@ -19,6 +20,13 @@ from tests.unit.test_fleet_evidence import Nodes, changed, killed_before_a_resum
 from tests.unit.test_fleet_rollback import stack, states
 
 __all__ = ["fleet", "nodes", "settings"]
+
+
+def killed_when_it_has_drained(nodes: Nodes, survey: Survey, chosen: Settings) -> None:
+    """Begin a rollout whose controller is killed after the drains and before the first activation."""
+    killed_at(nodes, 0)
+    with pytest.raises(SystemExit):
+        carried_out(survey, chosen)
 
 
 def test_command_with_nothing_to_do_lifts_no_drain_of_a_controller_that_works(nodes: Nodes, settings: Settings) -> None:
@@ -130,9 +138,7 @@ def test_drain_of_a_killed_command_is_named_if_its_host_cannot_be_asked_after_it
     nodes: Nodes, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = changed(settings, waves=["100%"], max_failures=1)
-    killed_at(nodes, 0)
-    with pytest.raises(SystemExit):
-        carried_out(old("node1"), chosen)
+    killed_when_it_has_drained(nodes, old("node1"), chosen)
 
     def lose(name: str) -> None:
         if name == "activate.yml":
@@ -201,9 +207,7 @@ def test_drain_that_a_command_left_does_not_stay_because_the_next_one_only_stage
     chosen = changed(settings, waves=[1, "100%"])
     survey = replace(old("node1", "node2"), plans=tuple(planned("bare", host) for host in ("node1", "node2")))
     survey = replace(survey, plans=tuple(replace(plan, current="aaaa", former="aaaa") for plan in survey.plans))
-    killed_at(nodes, 0)
-    with pytest.raises(SystemExit):
-        carried_out(survey, chosen)
+    killed_when_it_has_drained(nodes, survey, chosen)
     assert list(nodes.drained) == ["node1"]
 
     def die(name: str) -> None:
@@ -228,9 +232,7 @@ def test_node_of_a_host_that_may_not_be_whole_stays_drained_while_it_is_staged(
     """Its activation was not confirmed, and the host has not returned yet."""
     chosen = changed(settings, waves=["100%"])
     survey = replace(old("node1"), plans=(replace(planned("bare"), current="aaaa", former="aaaa"),))
-    killed_at(nodes, 0)
-    with pytest.raises(SystemExit):
-        carried_out(survey, chosen)
+    killed_when_it_has_drained(nodes, survey, chosen)
     nodes.before = lambda _name: None
     open_ = replace(survey, plans=tuple(replace(plan, unconfirmed=True) for plan in survey.plans))
     outcome = carried_out(open_, chosen, Phase.STAGE_ONLY)
@@ -241,9 +243,7 @@ def test_drain_is_not_forgotten_because_its_host_could_not_be_asked_in_its_wave(
     nodes: Nodes, settings: Settings
 ) -> None:
     chosen = changed(settings, waves=["100%"], max_failures=1)
-    killed_at(nodes, 0)
-    with pytest.raises(SystemExit):
-        carried_out(old("node1", "node2"), chosen)
+    killed_when_it_has_drained(nodes, old("node1", "node2"), chosen)
     nodes.before, nodes.silent = lambda _name: None, {"node1"}
     assert carried_out(old("node1", "node2"), chosen).status == Status.FINISHED
     assert list(nodes.drained) == ["node1"]
@@ -257,9 +257,7 @@ def test_drain_of_a_killed_command_does_not_stay_because_the_next_one_stops_befo
     nodes: Nodes, settings: Settings, why: str
 ) -> None:
     chosen = changed(settings, waves=["100%"], max_failures=0)
-    killed_at(nodes, 0)
-    with pytest.raises(SystemExit):
-        carried_out(old("node1", "node2"), chosen)
+    killed_when_it_has_drained(nodes, old("node1", "node2"), chosen)
     assert set(nodes.drained) == {"node1", "node2"}
     nodes.before, nodes.breaks = lambda _name: None, {"activate.yml": {"node1"}}
     nodes.stuck = {"node2"} if why == "stuck" else set()
@@ -299,9 +297,7 @@ def test_drain_of_a_killed_command_does_not_stay_because_its_host_cannot_build(
     nodes: Nodes, settings: Settings
 ) -> None:
     chosen = changed(settings, waves=["100%"])
-    killed_at(nodes, 0)
-    with pytest.raises(SystemExit):
-        carried_out(old("node1"), chosen)
+    killed_when_it_has_drained(nodes, old("node1"), chosen)
     assert list(nodes.drained) == ["node1"]
     nodes.before, nodes.breaks = lambda _name: None, {"site.yml": {"node1"}}
     builds = replace(planned("bare", "node1"), current="aaaa", former="aaaa")
@@ -314,9 +310,7 @@ def test_drain_of_a_killed_command_does_not_stay_because_hosts_go_back_in_use(
     nodes: Nodes, settings: Settings, monkeypatch: pytest.MonkeyPatch, fails: bool
 ) -> None:
     chosen = changed(settings, waves=["100%"])
-    killed_at(nodes, 0)
-    with pytest.raises(SystemExit):
-        carried_out(old("node1"), chosen)
+    killed_when_it_has_drained(nodes, old("node1"), chosen)
     assert list(nodes.drained) == ["node1"]
     nodes.before = lambda _name: None
     states(monkeypatch, node1=stack("b", "a", a=True, b=True))
@@ -334,9 +328,7 @@ def test_drain_of_a_killed_command_does_not_stay_because_hosts_go_back_in_use(
 def test_drain_does_not_stay_because_its_host_has_no_generation_any_more(nodes: Nodes, settings: Settings) -> None:
     """It was lost in its first activation, and returned by itself to no generation: nothing there can be in use."""
     chosen = changed(settings, waves=["100%"])
-    killed_at(nodes, 0)
-    with pytest.raises(SystemExit):
-        carried_out(old("node1"), chosen)
+    killed_when_it_has_drained(nodes, old("node1"), chosen)
     assert list(nodes.drained) == ["node1"]
     nodes.before = lambda _name: None
     assert carried_out(found("bare", ["node1"]), chosen).succeeded

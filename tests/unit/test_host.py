@@ -121,19 +121,17 @@ def test_missing_file_is_no_object_and_an_unreadable_one_is_an_error(tmp_path: P
         files.read_text(str(tmp_path))
 
 
-def test_what_is_no_ordinary_file_is_not_even_opened(tmp_path: Path) -> None:
-    """Opening can have an effect: /dev/watchdog resets the host, and a pipe lets go who waits for a reader."""
-    pipe, link = tmp_path / "pipe", tmp_path / "run.json"
-    os.mkfifo(pipe)
+def test_what_is_no_ordinary_file_is_not_even_opened(
+    waiting_writer: tuple[Path, subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    """Opening can have an effect: /dev/watchdog resets the host, and who waits for a reader of a pipe goes on."""
+    pipe, writer = waiting_writer
+    link = tmp_path / "run.json"
     link.symlink_to(pipe)
-    waits = ["/bin/sh", "-c", 'echo; exec 3> "$1"', "sh", pipe]
-    with subprocess.Popen(waits, stdout=subprocess.PIPE) as writer:
-        assert writer.stdout and writer.stdout.readline()
-        for _attempt in range(50):
-            with pytest.raises(OSError, match=r"not an ordinary file.*run\.json"):
-                files.read_text(str(link))
-        assert writer.poll() is None
-        writer.kill()
+    for _attempt in range(50):
+        with pytest.raises(OSError, match=r"not an ordinary file.*run\.json"):
+            files.read_text(str(link))
+    assert writer.poll() is None
 
 
 def test_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

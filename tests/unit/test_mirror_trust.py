@@ -426,19 +426,17 @@ def test_what_was_verified_is_what_is_parsed_and_every_file_is_read_once(
     assert sorted(reads) == sorted(["mirror.lock", made.file.name, "allowed_signers"])
 
 
-def test_pipe_or_device_on_a_medium_is_not_even_opened(tmp_path: Path) -> None:
-    """Opening can have an effect: of a pipe, it lets go who waits for a reader."""
-    pipe, link = tmp_path / "pipe", tmp_path / "mirror.lock"
-    os.mkfifo(pipe)
+def test_pipe_or_device_on_a_medium_is_not_even_opened(
+    waiting_writer: tuple[Path, subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    """Opening can have an effect: a process that waits for a reader of a pipe goes on."""
+    pipe, writer = waiting_writer
+    link = tmp_path / "mirror.lock"
     link.symlink_to(pipe)
-    waits = ["/bin/sh", "-c", 'echo; exec 3> "$1"', "sh", pipe]
-    with subprocess.Popen(waits, stdout=subprocess.PIPE) as writer:
-        assert writer.stdout and writer.stdout.readline()
-        for _attempt in range(50):
-            with pytest.raises(OSError, match="not a regular file"):
-                bounded.read(link, 100)
-        assert writer.poll() is None
-        writer.kill()
+    for _attempt in range(50):
+        with pytest.raises(OSError, match="not a regular file"):
+            bounded.read(link, 100)
+    assert writer.poll() is None
 
 
 def test_lock_that_is_a_pipe_or_too_large_is_an_error(site: Settings) -> None:
