@@ -88,7 +88,7 @@ class Playbooks:
         return once.failures
 
     def used(self, hosts: Sequence[str]) -> frozenset[str]:
-        """Which of these hosts are in use. One that shares a stack root is, if the host that works for it is."""
+        """Which of these hosts are in use. A host for which another one works counts as in use if that one is."""
         builders = {host: share.builder if (share := self._plans[host].share) else host for host in hosts}
         asked = [host for host in dict.fromkeys(builders.values()) if self._plans[host].disturbs]
         used = self._activation.used(asked)
@@ -135,9 +135,9 @@ class Playbooks:
 
     def _follow(self, plans: Sequence[HostPlan], done: Done) -> Done:
         """Verify on these hosts, which share a stack root with one that was activated."""
-        bad = done.failed.keys() | done.aside.keys() | done.left
+        failed = {failure.host for failure in self.failures}  # perhaps before, when it should have built
+        bad = done.failed.keys() | done.aside.keys() | done.left | failed
         sharing = [plan for plan in plans if plan.share]
-        bad |= {failure.host for failure in self.failures}  # perhaps before, when it should have built
         follows = [plan.host for plan in sharing if plan.share and plan.share.builder not in bad]
         left = {plan.host for plan in sharing if plan.share and plan.share.builder in done.left}
         failures = list(self._without_builder(sharing, self.failures))

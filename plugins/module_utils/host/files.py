@@ -34,9 +34,10 @@ MAX_READ = 256 << 20
 """The largest number of bytes that are read from a file at once."""
 MOST_LOG = 16 << 20
 """The same for the output of a program."""
-_PREFIX = ".new-"
+PREFIX = ".new-"
+"""How the names of temporary files begin, which replace another file when they are whole."""
 _TEMPORARY = re.compile(r"\.new-[A-Za-z0-9_]{6,8}\Z")
-"""The names of temporary files: mkstemp adds 6 characters under Python 2.7, and 8 under 3."""
+"""Their names: mkstemp adds 6 characters under Python 2.7, and 8 under 3."""
 
 
 def make_directory(path, mode=0o755):
@@ -69,7 +70,7 @@ def write_whole(path, text, mode=0o644):
     """Write `text` to a temporary file beside `path`, flush it to disk, then rename it to `path`."""
     make_directory(os.path.dirname(path))
     with naming(path):
-        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=_PREFIX)
+        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=PREFIX)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(as_text(text).encode("utf-8"))
@@ -83,7 +84,7 @@ def write_whole(path, text, mode=0o644):
 
 
 def remove_remains(folder, age=0):
-    """Remove what killed commands left in a directory of files that `write_whole` was writing, `age` seconds ago."""
+    """Remove temporary files that killed commands left in a directory, if they are at least `age` seconds old."""
     for name in os.listdir(folder) if os.path.isdir(folder) else []:
         path = os.path.join(folder, name)
         if _TEMPORARY.match(name) and os.path.isfile(path) and time.time() - os.lstat(path).st_mtime >= age:

@@ -17,7 +17,7 @@ import tempfile
 
 from ..rules import layout
 from ..rules.holder import is_digest
-from .files import naming
+from .files import PREFIX, naming
 from .texts import as_text
 
 MOST = 4096
@@ -52,7 +52,7 @@ def ensure(root):
     if read(root):
         return
     with naming(layout.root_id(root)):
-        handle, temporary = tempfile.mkstemp(dir=root, prefix=".new-")
+        handle, temporary = tempfile.mkstemp(dir=root, prefix=PREFIX)
         try:
             with os.fdopen(handle, "wb") as file:
                 # A copy of the file gets another inode.

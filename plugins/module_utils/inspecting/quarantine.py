@@ -22,7 +22,7 @@ import tempfile
 from ..pictures.files import opened, printed, shown, unescaped
 from ..pictures.headers import Unusable
 from ..host.errors import StackError
-from ..host.files import file_sha256, is_own_file, make_directory
+from ..host.files import PREFIX, file_sha256, is_own_file, make_directory
 from ..host.texts import TEXT, as_native, as_text
 
 LIST = "quarantine.jsonl"
@@ -143,7 +143,7 @@ def move(source, target):
 def copy(source, target):
     """Copy a file with its times and mode and sync it to disk. If that fails, there is no target."""
     folder = os.path.dirname(target)
-    handle, beside = tempfile.mkstemp(dir=folder, prefix=".new-")
+    handle, beside = tempfile.mkstemp(dir=folder, prefix=PREFIX)
     try:
         with opened(source) as old, os.fdopen(handle, "wb") as new:
             shutil.copyfileobj(old, new, 1 << 20)
