@@ -222,7 +222,7 @@ def _card(run: RunState) -> str:
 
 
 def when(run: RunState) -> str:
-    """When a run was started, in the time of this machine. Its account can write any number."""
+    """When a run was started, in the time of this machine. The account of the run can write any number there."""
     try:
         return time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))
     except (OverflowError, ValueError, OSError):

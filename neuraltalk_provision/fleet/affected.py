@@ -1,4 +1,4 @@
-"""The hosts of a survey on which something has to be done, and those that nobody has seen work. Pure."""
+"""The hosts on which something has to be done, and those where nobody saw that the current generation works. Pure."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from neuraltalk_provision.errors import MirrorError
 
 FILE_NAME = ".mirror.lock-guard"
 PATIENCE = 60.0
-"""Seconds that another process may hold the guard. Every user who can read the mirror can hold it for ever."""
+"""Seconds to wait for another process that has locked the guard. Every user who can read the mirror can lock it."""
 FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 """With which guards are opened: other operators can put a link or a pipe in their place."""
 _LOCKS = Path("/proc/locks")

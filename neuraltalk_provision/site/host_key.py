@@ -22,9 +22,10 @@ class ChangedKey:
     """The kind of the key, as in the name of the host's file."""
 
     def advice(self, host: str) -> str:
-        """What it can mean, and how the old key is removed after the new one was checked. `host` is in the inventory.
+        """What the changed key can mean, and how the old one is removed after the new one was checked.
 
-        A host that ends with exit code 255 can print any words, and Ansible takes them for those of ssh.
+        `host` is its name in the inventory. A host that ends with exit code 255 can print any words, and Ansible takes
+        them for those of ssh.
         """
         doubt = (
             f". If {self.name} is not the address of {host}, nor a machine on the way to it, {host} has only printed "

@@ -35,7 +35,7 @@ def test_link_is_followed_and_stays(tmp_path: Path) -> None:
 
 
 def test_pipe_gets_the_content_and_stays(tmp_path: Path) -> None:
-    """As /dev/stdout, which root would otherwise replace for the whole machine."""
+    """For example /dev/stdout, which root would otherwise replace for the whole machine."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "stdout").symlink_to("pipe")
     found: list[bytes] = []
