@@ -404,6 +404,22 @@ def test_job_of_slurms_makes_its_runs_where_it_is(
     assert not run_module("stack_run", stack_root=root, id="x", state="cancelled")["changed"]
 
 
+def test_programs_of_slurm_are_found_although_sudo_resets_the_path(
+    slurm: Path,
+    run_module: Run,
+    root: Path,
+    data: Path,
+    load: Callable[[str], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are searched where those for drains are."""
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setattr(load("slurm.nodes"), "PLACES", (str(slurm),))
+    run_module("stack_run", stack_root=root, runs=[training("x", data)], state="submitted")
+    (entry,) = run_module("stack_run_info", stack_root=root, state="listed")["queued"]
+    assert (entry["id"], entry["state"]) == ("x", "PENDING")
+
+
 def test_job_that_cannot_be_recorded_is_cancelled(
     slurm: Path,
     run_module: Run,

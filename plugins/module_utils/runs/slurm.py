@@ -24,6 +24,7 @@ from ..rules import run as rules
 from ..rules.slurm import ACTIVE, GONE, SILENT
 from ..rules import codes, layout
 from ..rules.texts import UTF8
+from ..slurm.nodes import program
 
 SCRIPT = """#!/bin/sh
 # Written by neuraltalk-provision: supervises %(names)s on the node that Slurm chose.
@@ -49,13 +50,14 @@ UNKNOWN = {"state": GONE, "node": "", "reason": ""}
 
 
 def run_slurm(argv):
-    """Return (output, exit code) of a command of Slurm. StackError if there is no such command.
+    """Return (output, exit code) of a program of Slurm. StackError if it is not found.
 
     It has the environment of the login, which a job inherits.
     """
-    output, code = output_of(argv, timeout=None, login=True)
-    if code is None:
+    path = program(argv[0])
+    if not path:
         raise StackError("%s: there is no such program. Is Slurm's client installed on this host?" % argv[0])
+    output, code = output_of([path] + argv[1:], timeout=None, login=True)
     return output.strip(), code
 
 
