@@ -224,9 +224,17 @@ def _invoke(arguments: list[str]) -> int:
     arguments = words.checked(arguments)
     given = next((word for word in arguments if not word.startswith("-")), "")
     command = typer.main.get_command(application([given] if given in {*COMMANDS, *GROUPS} else (*COMMANDS, *GROUPS)))
+    _join_lines(command)
     with streams.safe_stdout(), command.make_context("provision", arguments) as context:
         code = command.invoke(context)
     return code if isinstance(code, int) else EXIT_FINE
+
+
+def _join_lines(command: Any) -> None:
+    """Let the help fill its lines. Typer keeps the line breaks of a docstring after its first paragraph."""
+    command.help = re.sub(r"(?<=\S)\n(?=\S)", " ", command.help or "")
+    for one in getattr(command, "commands", {}).values():
+        _join_lines(one)
 
 
 def _bug(error: BaseException, log: CommandLog) -> ProvisionError:

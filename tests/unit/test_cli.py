@@ -137,6 +137,11 @@ def test_every_command_has_help_and_so_has_every_option(capsys: Capture, words: 
     assert [p.name for p in COMMANDS[words].params if not getattr(p, "help", "")] == []
 
 
+def test_lines_of_the_help_are_filled(capsys: Capture) -> None:
+    """Typer keeps the line breaks of a docstring."""
+    assert "The exit code is 1 if the run is not well." in provision(capsys, "runs", "watch", "--help")[1]
+
+
 @pytest.mark.parametrize("words", COMMANDS)
 def test_every_command_stands_in_the_readme(words: str) -> None:
     assert f"`provision {words}" in README
