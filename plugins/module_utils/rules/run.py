@@ -75,24 +75,6 @@ def is_best(file):
     return not file.endswith(LAST)
 
 
-def requested(record):
-    # type: (Mapping[str, Any]) -> Any
-    """The options that were requested for a run. Records from before the first release call them `arguments`."""
-    return record.get("requested", record.get("arguments"))
-
-
-def effective(process):
-    # type: (Mapping[str, Any]) -> Any
-    """The options that a run's program received. Files from before the first release call them `arguments`."""
-    return process.get("effective", process.get("arguments"))
-
-
-def supervisor(record):
-    # type: (Mapping[str, Any]) -> Any
-    """The directory of the supervisor of a run. Records from before the first release call it `conductor`."""
-    return record.get("supervisor", record.get("conductor"))
-
-
 def split(program, options):
     # type: (str, Mapping[str, Any]) -> Any
     """The split of a data set that a program evaluates: always val for train.lua, for eval.lua the option -split."""

@@ -75,7 +75,7 @@ class Run(object):
 
     def supervisor(self, record=None):
         """Return {pid, start, card, unit, job} of its supervisor, or {} before the supervisor has started."""
-        place = rules.supervisor(record or self.read(self.record))
+        place = (record or self.read(self.record)).get("supervisor")
         return self.read(os.path.join(place if isinstance(place, str) else self.path, rules.STATE))
 
     def present(self):
@@ -128,7 +128,7 @@ class Run(object):
             "until": record.get("until"),
             "needs": record.get("needs"),
             "sweep": record.get("sweep"),
-            "supervisor": rules.supervisor(record),
+            "supervisor": record.get("supervisor"),
             "damaged": [os.path.basename(path) for path in present if not contents[path]],
         }
 
@@ -149,7 +149,7 @@ class Run(object):
 
     def folder(self):
         """Return the directory to which it writes its models."""
-        for options in (rules.effective(self.read(self.process)), rules.requested(self.read(self.record))):
+        for options in (self.read(self.process).get("effective"), self.read(self.record).get("requested")):
             if isinstance(options, dict) and isinstance(options.get("checkpoint_path"), str):
                 return options["checkpoint_path"] or self.checkpoint
         return self.checkpoint

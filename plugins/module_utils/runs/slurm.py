@@ -20,7 +20,6 @@ from ..host.commands import output_of
 from ..host.errors import StackError
 from ..host.files import make_directory, naming, read_json, remove, write_json
 from ..host.texts import as_text
-from ..rules import run as rules
 from ..rules.slurm import ACTIVE, GONE, SILENT
 from ..rules import codes, layout
 from ..rules.texts import UTF8
@@ -152,7 +151,7 @@ def queued(root):
         requests = [request for request in record["runs"] if request["id"] == record["id"]]
         state = known.get(record["job"], absent)
         job_output = output_of_job(root, record["job"])
-        found.append(dict(record, runs=None, requested=rules.requested(requests[0]), output=job_output, **state))
+        found.append(dict(record, runs=None, requested=requests[0].get("requested"), output=job_output, **state))
     return found
 
 
@@ -160,7 +159,7 @@ def is_complete(record):
     """Return whether the record of a job has all fields that are needed. Damaged records are ignored."""
     try:
         return any(
-            request["id"] == record["id"] and rules.requested(request) is not None for request in record["runs"]
+            request["id"] == record["id"] and request.get("requested") is not None for request in record["runs"]
         ) and bool(record["job"] and record["program"] and record["submitted"])
     except (KeyError, TypeError):
         return False

@@ -97,7 +97,7 @@ def result_of_start(root, runs):
     process, images = first.read(first.process), read_object(first.images, LARGEST_LIST)
     return dict(
         first.status(),
-        effective=rules.effective(process) or {},
+        effective=process.get("effective") or {},
         set_aside=images.get("set_aside", []),
         images=len(images.get("images", {})),
     )

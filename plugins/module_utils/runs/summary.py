@@ -16,7 +16,6 @@ import time
 
 from ..pictures.headers import LOADED, Unusable
 from ..rules.log import EXPLODING, Reader
-from ..rules import run as rules
 from ..pictures.files import look
 from .files import LARGEST_LIST, Run, checkpoints, names, read_object, report_of, sampled
 from ..host.errors import StackError
@@ -65,8 +64,7 @@ def common(run):
     record = run.read_request()
     result = run.status(record)
     log = run.log if file_size(run.log) else run.record
-    result.update((key, record.get(key)) for key in ("program", "generation", "started"))
-    result["requested"] = rules.requested(record)
+    result.update((key, record.get(key)) for key in ("program", "generation", "started", "requested"))
     result.update(silent=max(0.0, time.time() - os.path.getmtime(log)))
     return result
 
@@ -126,7 +124,7 @@ def details_of(run, points, samples):
         progress=reader.result(),
         tail=end_of(run.log, TAIL),
         samples=thinned(sampled(run), samples),
-        effective=rules.effective(process),
+        effective=process.get("effective"),
         begins=process.get("begins", 0),
         checkpoints=checkpoints(run),
         models=models(run, reader),

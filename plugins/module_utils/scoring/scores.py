@@ -15,7 +15,6 @@ import shutil
 import tempfile
 import time
 
-from ..rules import run as rules
 from ..runs.launch import readable
 from .scorer import (
     PROGRAM,
@@ -57,8 +56,8 @@ def score(run, annotations=""):
     status = run.status(request)
     if status["running"] or status["waiting"]:
         raise StackError("run %s is still running: wait until it has ended, or end it (provision runs stop)" % run.name)
-    given = rules.effective(run.read(run.process))
-    given = given if isinstance(given, dict) else rules.requested(request) or {}
+    given = run.read(run.process).get("effective")
+    given = given if isinstance(given, dict) else request.get("requested") or {}
     source, captions = captioned(run, request.get("program"), given)
     generation, remarks = generation_of(run, request)
     if annotations:
