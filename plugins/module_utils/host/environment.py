@@ -37,13 +37,18 @@ CMAKE = {"CMAKE_POLICY_VERSION_MINIMUM": "3.5", "CMAKE_INSTALL_ALWAYS": "1"}
 already: somebody may have changed it."""
 
 
-def path_of(name):
-    """The path of a program as builds find it; None if there is none."""
-    for directory in PATH.split(os.pathsep):
+def path_of(name, path=""):
+    """The path of a program in these directories, by default where builds find it; None if there is none."""
+    for directory in filter(None, (path or PATH).split(os.pathsep)):
         candidate = os.path.join(directory, name)
         if os.access(candidate, os.X_OK) and os.path.isfile(candidate):
             return candidate
     return None
+
+
+def login_path_of(name):
+    """The path of a program on the PATH of the login; None if there is none."""
+    return path_of(name, os.environ.get("PATH", os.defpath))
 
 
 def login_path():

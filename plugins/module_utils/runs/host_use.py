@@ -12,7 +12,7 @@ from ..gpu.uses import on_cards
 from ..host import process_info
 from ..host.errors import StackError
 from ..rules.texts import moment
-from ..slurm.nodes import is_used, own_names, runs_daemon
+from ..slurm.nodes import daemon, is_used, own_names
 from .uses import active_runs, programs
 
 MOST = 1000
@@ -43,7 +43,7 @@ def use_of_host(root, user):
         cut,
         names=own_names(),
         slurm=is_used(),
-        node=runs_daemon(),
+        node=bool(daemon()),
         hidden=cards["hidden"],
         more=more,
         problems=[p[:2000] for p in problems],

@@ -24,10 +24,11 @@ from ..gpu.choice import choose_card
 from ..programs.packed import packed
 from ..pictures.files import closed_parent, who
 from .files import checkpoints
-from ..scoring.scorer import PYTHONS, annotations_of, found, lay_out_scorer, refuse_unscored
+from ..scoring.scorer import PYTHONS, annotations_of, lay_out_scorer, refuse_unscored
 from ..rules import run as rules
 from ..rules.texts import UTF8
 from ..host.commands import log_tail, output_of, run_logged, with_stack
+from ..host.environment import login_path_of
 from ..host.errors import StackError
 from ..host.pythons import DISTRIBUTION
 from ..host.files import lines_since, make_directory
@@ -90,7 +91,7 @@ def weights(effective, generation):
 
 def candidates():
     """Return the Pythons of the host, those first for which the stack's packages were probably installed."""
-    named = [path for path in (sys.executable,) + DISTRIBUTION + tuple(found(name) for name in PYTHONS) if path]
+    named = [path for path in (sys.executable,) + DISTRIBUTION + tuple(map(login_path_of, PYTHONS)) if path]
     unique = [path for place, path in enumerate(named) if path not in named[:place]]
     return [path for path in unique if os.access(path, os.X_OK)]
 

@@ -14,8 +14,7 @@ import subprocess
 
 from .account import become
 from ..host.commands import output_of
-from ..host.environment import login_path
-from ..scoring.scorer import found
+from ..host.environment import login_path, login_path_of
 from ..programs.dispatch import CODE, writes_to
 from .files import Run
 from ..rules import layout
@@ -77,7 +76,7 @@ def start_supervisor(run, account, places, plan):
         # libcuda would load the driver's module for unified memory, but a run is not allowed to do that.
         _ask(["nvidia-modprobe", "-u", "-c=0"])
     error = ""
-    if os.path.isdir(SYSTEMD) and os.geteuid() == 0 and found("systemd-run"):
+    if os.path.isdir(SYSTEMD) and os.geteuid() == 0 and login_path_of("systemd-run"):
         unit = "neuraltalk-%s" % run.name
         for properties in (hardening(places, card), ["PrivateTmp=yes", "NoNewPrivileges=yes"]):
             # A unit of this name that was killed, or failed to start, still exists.

@@ -19,6 +19,7 @@ import os
 import shutil
 
 from ..host.commands import output_of, with_stack
+from ..host.environment import login_path_of
 from ..host.errors import StackError
 from ..host.files import make_directory, read_json, read_text, write_whole
 from ..host.texts import TEXT, as_native
@@ -52,15 +53,6 @@ def read_note(generation):
     return note if isinstance(note, dict) and isinstance(note.get("python"), str) else {}
 
 
-def found(program):
-    """Return the path of a program on the PATH, or None."""
-    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
-        path = os.path.join(folder, program)
-        if folder and os.path.isfile(path) and os.access(path, os.X_OK):
-            return path
-    return None
-
-
 def scorers_python(generation):
     """Return the Python for the scorer: that of the wheels, else a Python 2.7, else any other; None if there is none.
 
@@ -69,7 +61,7 @@ def scorers_python(generation):
     note = read_note(generation)
     if note.get("python"):
         return note["python"] if os.access(note["python"], os.X_OK) else None
-    return next((path for path in map(found, (OLD if note else ()) + PYTHONS) if path), None)
+    return next((path for path in map(login_path_of, (OLD if note else ()) + PYTHONS) if path), None)
 
 
 def annotations_of(generation, arguments):
@@ -107,7 +99,7 @@ def lay_out_scorer(generation, work, annotations):
         os.unlink(own)
     os.symlink(os.path.realpath(annotations), own)
     python = scorers_python(generation)
-    if python and (read_note(generation) or not found("python")):
+    if python and (read_note(generation) or not login_path_of("python")):
         text = "#!/bin/sh\nexec '%s' -B \"$@\"\n" % python.replace("'", "'\\''")
         write_whole(os.path.join(work, "bin", "python"), text, 0o755)
 
@@ -156,7 +148,7 @@ def scorer_lacks(generation, annotations):
         path = os.path.join(folder, "pycocoevalcap", part)
         if os.path.isdir(path) and not glob.glob(os.path.join(path, "*.jar")):
             lacks.append("the jars of %s" % path)
-    if not found("java"):
+    if not login_path_of("java"):
         lacks.append("java")
     if not python:
         return lacks + ["a Python"]

@@ -13,6 +13,7 @@ import re
 
 from ..host import process_info
 from ..host.commands import output_of
+from ..host.environment import path_of
 from ..host.errors import StackError
 from ..rules import slurm as rules
 
@@ -43,11 +44,7 @@ def own_names():
 
 def program(name):
     """The path of a program of Slurm; empty if it is not found."""
-    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) + list(PLACES):
-        path = os.path.join(folder, name)
-        if folder and os.path.isfile(path) and os.access(path, os.X_OK):
-            return path
-    return ""
+    return path_of(name, os.pathsep.join((os.environ.get("PATH", os.defpath),) + PLACES)) or ""
 
 
 def daemon():
@@ -62,14 +59,9 @@ def daemon():
     return ""
 
 
-def runs_daemon():
-    """Whether this host runs a daemon of a node, or of a job."""
-    return bool(daemon())
-
-
 def is_used():
     """Whether this host can have to do with Slurm: its programs are installed, or a daemon of a node runs."""
-    return bool(program("scontrol")) or runs_daemon()
+    return bool(program("scontrol") or daemon())
 
 
 def ask(argv):
