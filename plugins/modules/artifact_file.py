@@ -81,12 +81,19 @@ seen:
 import io
 import os
 import re
-import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.host.places import unsafe
 from ..module_utils.host.errors import StackError
-from ..module_utils.host.files import content_sha256, file_sha256, is_own_file, make_directory, naming, remove
+from ..module_utils.host.files import (
+    content_sha256,
+    file_sha256,
+    is_own_file,
+    make_directory,
+    naming,
+    remove,
+    remove_any,
+)
 from ..module_utils.host.outcome import run_module
 
 
@@ -104,14 +111,6 @@ def digest_of(path):
     if not os.path.lexists(path) or not is_own_file(path, os.lstat(path)):
         return ""
     return file_sha256(path)
-
-
-def remove_any(path):
-    """Remove a file, a link or a directory with its content."""
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    else:
-        remove(path)
 
 
 def other_versions(path):

@@ -76,7 +76,7 @@ import shutil
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.host.archives import BLOCK, entries, refusing
 from ..module_utils.host.errors import StackError
-from ..module_utils.host.files import make_directory, remove
+from ..module_utils.host.files import make_directory, remove, remove_any
 from ..module_utils.host.outcome import run_module
 from ..module_utils.rules import codes
 from ..module_utils.rules.archive_tree import DIRECTORY, LINK
@@ -163,18 +163,10 @@ class Tree(object):
                 raise StackError("%s is a link that leads out of the tree, to %s" % (name, os.readlink(path)))
 
 
-def empty(path):
-    """Remove a file, a link or a directory with its content. The target of a link is not touched."""
-    if os.path.islink(path) or os.path.isfile(path):
-        remove(path)
-    elif os.path.isdir(path):
-        shutil.rmtree(path)
-
-
 def unpack(src, dest, strip, folder, over):
     """Unpack an archive. Returns the number of members. StackError if it is unsafe or cannot be unpacked."""
     if not over:
-        empty(dest)
+        remove_any(dest)
     make_directory(dest)
     os.chmod(dest, 0o755)
     tree = Tree(dest, folder)

@@ -87,7 +87,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.gpu.toolkits import problem_of, problem_of_compiler
 from ..module_utils.host.commands import log_tail, output_of, run_logged
 from ..module_utils.host.errors import StackError
-from ..module_utils.host.files import make_directory
+from ..module_utils.host.files import make_directory, remove_any
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.texts import as_text
 from ..module_utils.rules.gpu import RELEASE, architectures, compute_capability
@@ -191,9 +191,7 @@ def trial(destination, archs, gcc, log):
 
 def combine(toolkit, wheels, destination, release, archs, gcc, log):
     """Create the toolkit in `destination` and test it. Returns the evidence as text."""
-    if os.path.islink(destination):
-        os.unlink(destination)
-    shutil.rmtree(destination, ignore_errors=True)
+    remove_any(destination)
     make_directory(destination)
     names = unpack(wheels, destination) if wheels else []
     problem = problem_of_compiler(gcc) or (problem_of(toolkit) if toolkit else "")

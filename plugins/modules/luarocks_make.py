@@ -103,12 +103,12 @@ evidence:
 
 import glob
 import os
-import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.gpu.cards import has_card
 from ..module_utils.host.commands import log_tail, run_logged, with_stack
 from ..module_utils.host.errors import StackError
+from ..module_utils.host.files import remove_any
 from ..module_utils.host.limits import ending
 from ..module_utils.host.lua import try_part
 from ..module_utils.host.outcome import run_module
@@ -128,13 +128,8 @@ def find_rockspec(source, pattern):
 
 def clean(source):
     """Remove the files of an earlier build. The CMake cache of a copied tree contains paths of another machine."""
-    shutil.rmtree(os.path.join(source, "build"), ignore_errors=True)
-    for name in ("CMakeCache.txt", "build.luarocks"):
-        path = os.path.join(source, name)
-        if os.path.isdir(path):
-            shutil.rmtree(path)
-        elif os.path.exists(path):
-            os.unlink(path)
+    for name in ("build", "CMakeCache.txt", "build.luarocks"):
+        remove_any(os.path.join(source, name))
 
 
 def make(generation, source, rockspec, log, jobs, needs_card, env, **part):

@@ -15,6 +15,7 @@ import io
 import json
 import os
 import re
+import shutil
 import stat
 import tempfile
 import time
@@ -133,6 +134,14 @@ def remove(path):
     except OSError as error:
         if error.errno != errno.ENOENT:
             raise
+
+
+def remove_any(path):
+    """Remove a file, a link, or a directory with its content, if it exists. The target of a link stays."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        remove(path)
 
 
 def open_regular(path):

@@ -14,7 +14,7 @@ import time
 
 from ..activation.record import read
 from ..host.errors import StackError
-from ..host.files import remove
+from ..host.files import remove, remove_any
 from ..host.texts import text_of
 from ..rules import activation, codes, layout
 from .uses import generations_in_use
@@ -92,8 +92,7 @@ def erase(stack, name):
     remove(os.path.join(path, layout.INSTALLED))
     try:
         for entry in sorted(set(os.listdir(path)) - {layout.STAMPS}):
-            place = os.path.join(path, entry)
-            shutil.rmtree(place) if os.path.isdir(place) and not os.path.islink(place) else remove(place)
+            remove_any(os.path.join(path, entry))
         shutil.rmtree(path)
     except Exception:
         _problem_of(_abandon, stack.path(name))
