@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import pytest
 
 from neuraltalk_provision import paths
-from plugins.module_utils.host import commands, errors, files, lua, outcome, processes, stamps
+from plugins.module_utils.host import commands, disk, errors, files, lua, outcome, processes, stamps
 from tests.unit.test_module_grammar import python27
 
 pytestmark = pytest.mark.slow
@@ -279,7 +279,7 @@ def test_full_disk_is_told_also_if_only_its_inodes_are_used_up(tmp_path: Path, m
     assert last.startswith("No space left on device")
     assert last.endswith("and space for 0 more files (inodes)")
     full.f_files = 0
-    assert not commands.is_full(str(tmp_path))
+    assert not disk.is_full(str(tmp_path))
 
 
 def test_short_log_is_shown_as_it_is(tmp_path: Path) -> None:

@@ -184,10 +184,15 @@ def test_exit_code_is_written_as_soon_as_the_disk_has_room(
 
 
 def test_full_disk_is_named_where_a_run_fails_on_one(
-    supervisor: ModuleType, root: Path, generation: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+    supervisor: ModuleType,
+    root: Path,
+    generation: Path,
+    data: Path,
+    load: Callable[[str], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     program(generation, "th", "exit 1")
-    monkeypatch.setattr(supervisor, "FULL_DISK", 1 << 62)
+    monkeypatch.setattr(load("host.disk"), "FULL_DISK", 1 << 62)
     said = supervise(supervisor, root, generation, training("x", data))
     assert (said["exit_code"], said["ended"]["by"]) == (1, "disk")
     assert "no space left on the disk of " in said["ended"]["evidence"]

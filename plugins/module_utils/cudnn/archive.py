@@ -13,6 +13,7 @@ import os
 import shutil
 
 from ..host.archives import entries, refusing
+from ..host.disk import free_bytes
 from ..host.errors import StackError
 from ..host.files import make_directory
 from ..rules import codes
@@ -57,8 +58,7 @@ def check_space(tree, archive):
     """StackError if there is not enough free space for the archive's files."""
     with refusing(archive):
         needed = sum(member.size for member, _name in members(archive)) + SPARE
-    state = os.statvfs(tree.root)
-    free = state.f_bavail * state.f_frsize
+    free = free_bytes(tree.root)
     if free < needed:
         message = "%s has %d bytes free, and the new cuDNN needs %d: free some space" % (tree.root, free, needed)
         raise StackError(message, code=codes.DISK_FULL)

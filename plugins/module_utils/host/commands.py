@@ -18,6 +18,7 @@ import signal
 import subprocess
 import time
 
+from .disk import is_full, left_on
 from .environment import clean
 from .errors import StackError
 from .files import end_of, make_directory, naming, read_text, remove, write_whole
@@ -25,8 +26,7 @@ from .origin import is_here, origin
 from .processes import is_alive, start_of
 from .texts import as_text
 from ..rules.texts import without_users
-from ..rules import clock, codes
-from ..rules import layout
+from ..rules import clock, codes, layout
 
 LONGEST_LINE = 4000
 """Characters of a line of a log that are shown."""
@@ -35,9 +35,6 @@ TIMEOUT = 60
 """Seconds. With a broken driver nvidia-smi may never end, and with a full queue systemctl may not."""
 MAX_OUTPUT = 16 << 20
 """Bytes of a command's output that are kept."""
-# Bytes. A compiler that failed because the disk was full has removed its temporary files before we can check.
-FULL_DISK = 16 << 20
-FEW_FILES = 16
 _ERROR = re.compile(r"(?i)\b(error|fatal|cannot|undefined|not found|no such|denied|no space)\b|\*\*\*")
 
 _NOISE = re.compile(r"^(?:ERROR: ld\.so: object .*: ignored\.|.*: warning: setlocale: .*)(?:\n|\Z)", re.M)
@@ -210,25 +207,6 @@ def log_tail(log, lines=LOG_TAIL_LINES):
     folder = os.path.dirname(log)
     full = ["No space left on device: %s has %s" % (folder, left_on(folder))] if is_full(folder) else []
     return (causes + ["..."] if causes else []) + tail + full
-
-
-def is_full(directory):
-    """Whether the disk of a directory is full. Then the error message of a program may be missing in its log."""
-    stat = os.statvfs(directory)
-    return free_bytes(directory) < FULL_DISK or bool(stat.f_files and stat.f_favail < FEW_FILES)
-
-
-def left_on(directory):
-    """What can still be written on the disk of a directory, in words."""
-    stat = os.statvfs(directory)
-    files = " and space for %d more files (inodes)" % stat.f_favail if stat.f_files else ""
-    return "%d bytes free%s" % (free_bytes(directory), files)
-
-
-def free_bytes(directory):
-    """The free bytes on the disk of a directory that a normal user can use."""
-    stat = os.statvfs(directory)
-    return stat.f_bavail * stat.f_frsize
 
 
 def with_stack(generation, argv):

@@ -24,6 +24,28 @@ PROGRAMS = (layout.GENERATIONS, layout.BUILD)
 """The directories below a stack root from which programs are run."""
 TOGETHER = (layout.GENERATIONS, layout.BUILD, layout.ARTIFACTS)
 """The directories below a stack root that must be on its file system."""
+FULL_DISK, FEW_FILES = 16 << 20, 16
+"""With fewer bytes, or space for fewer files, a disk is full. A compiler that failed because of it has removed its
+temporary files before we can check."""
+
+
+def is_full(directory):
+    """Whether the disk of a directory is full. Then the error message of a program may be missing in its log."""
+    status = os.statvfs(directory)
+    return free_bytes(directory) < FULL_DISK or bool(status.f_files and status.f_favail < FEW_FILES)
+
+
+def left_on(directory):
+    """What can still be written on the disk of a directory, in words."""
+    status = os.statvfs(directory)
+    files = " and space for %d more files (inodes)" % status.f_favail if status.f_files else ""
+    return "%d bytes free%s" % (free_bytes(directory), files)
+
+
+def free_bytes(directory):
+    """The free bytes on the disk of a directory that a normal user can use."""
+    status = os.statvfs(directory)
+    return status.f_bavail * status.f_frsize
 
 
 def facts(root):
@@ -52,7 +74,7 @@ def outside(others=WRITTEN):
 def _facts(path):
     status = os.statvfs(path)
     return {
-        "free": status.f_bavail * status.f_frsize,
+        "free": free_bytes(path),
         "files": status.f_favail if status.f_files else None,
         "writable": os.access(path, os.W_OK) and not status.f_flag & READ_ONLY,
     }
@@ -115,8 +137,7 @@ def temporary(path, login):
     """
     if not os.path.isabs(path):
         return {"path": "", "free": None, "problem": ""}
-    status = os.statvfs(existing(path))
-    return {"path": path, "free": status.f_bavail * status.f_frsize, "problem": _problem(path, login)}
+    return {"path": path, "free": free_bytes(existing(path)), "problem": _problem(path, login)}
 
 
 def _problem(path, login):

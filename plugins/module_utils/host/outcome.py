@@ -11,7 +11,7 @@ __metaclass__ = type
 import os
 import traceback
 
-from .commands import is_full
+from .disk import is_full
 from .errors import StackError
 from .texts import as_native, as_text, for_json, text_of
 from ..rules.texts import without_users

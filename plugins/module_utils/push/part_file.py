@@ -17,6 +17,7 @@ import re
 import stat
 import threading
 
+from ..host.disk import free_bytes
 from ..host.errors import StackError
 from ..host.partial import opened
 from ..rules import codes, pieces
@@ -38,8 +39,7 @@ def part_of(path, sha256):
 
 def check_space(directory, missing):
     """StackError if a directory's file system does not have `missing` bytes for a file."""
-    status = os.statvfs(directory)
-    free = status.f_bavail * status.f_frsize
+    free = free_bytes(directory)
     if missing and missing + SPARE > free:
         message = "the disk of %s has %d MB free, and the file needs %d MB more: free some space, or use another --into"
         raise StackError(message % (directory, free >> 20, missing + SPARE >> 20), code=codes.DISK_FULL)

@@ -32,7 +32,7 @@ from ..rules import run as rules
 from .control import signalled
 from .files import Run
 from .locks import write_holder
-from ..host.commands import FULL_DISK
+from ..host.disk import is_full, left_on
 from ..host.errors import StackError
 from ..host.files import write_json, write_whole
 from ..host.origin import origin
@@ -237,10 +237,8 @@ def open_directory(path):
 def full_disk(run):
     """Return a message about a disk of the run that is full, or "" if none is."""
     for path in (run.path, run.folder()):
-        status = os.statvfs(path)
-        free = status.f_bavail * status.f_frsize
-        if free < FULL_DISK or (status.f_files and not status.f_favail):
-            return "no space left on the disk of %s: %d bytes and %d files are free" % (path, free, status.f_favail)
+        if is_full(path):
+            return "no space left on the disk of %s: %s" % (path, left_on(path))
     return ""
 
 
