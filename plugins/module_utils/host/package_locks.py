@@ -12,14 +12,13 @@ __metaclass__ = type
 import errno
 import fcntl
 import os
-import select
 import struct
 import time
 
 from . import process_info
 from .errors import StackError
 from .files import read_text
-from .processes import start_of
+from .processes import output_is_read, start_of
 from ..rules import clock, codes
 
 LIMIT = 600
@@ -99,10 +98,8 @@ def _how(pid):
 
 
 def ended_with_controller():
-    """StackError if nobody reads the output of this module any more: the controller, or the connection to it, ended."""
-    poll = select.poll()
-    poll.register(1, 0)
-    if any(event & (select.POLLERR | select.POLLHUP | select.POLLNVAL) for _handle, event in poll.poll(0)):
+    """StackError if nobody reads the output of this module any more."""
+    if not output_is_read():
         raise StackError("the connection to the controller has ended: nothing more is installed")
 
 

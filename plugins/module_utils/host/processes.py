@@ -8,7 +8,16 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import select
+
 from .files import read_text
+
+
+def output_is_read():
+    """Whether somebody reads the output of this process. If not, the controller, or the connection to it, has ended."""
+    poll = select.poll()
+    poll.register(1, 0)
+    return not any(event & (select.POLLERR | select.POLLHUP | select.POLLNVAL) for _handle, event in poll.poll(0))
 
 
 def start_of(pid):

@@ -12,11 +12,11 @@ __metaclass__ = type
 import collections
 import errno
 import os
-import select
 import time
 
 from ..host.errors import StackError
 from ..host.files import make_directory
+from ..host.processes import output_is_read
 from ..rules import clock, codes, piece_server, pieces
 from . import asking, part_file, watch
 from .part_file import PartFile
@@ -49,7 +49,7 @@ def transfer(wanted, chain):
 
     Raises StackError if the disk is too small, full or does not answer, the port is in use, or nobody has the file.
     """
-    return watch.watched(lambda alive: _transfer(wanted, chain, signing(chain, alive)), controller_lives, chain.wait)
+    return watch.watched(lambda alive: _transfer(wanted, chain, signing(chain, alive)), output_is_read, chain.wait)
 
 
 def signing(chain, alive):
@@ -65,13 +65,6 @@ def signing(chain, alive):
         return alive()
 
     return alive_and_told
-
-
-def controller_lives():
-    """False if nobody reads the output of this process any more: the SSH session has ended."""
-    poll = select.poll()
-    poll.register(1, 0)
-    return not any(event & (select.POLLERR | select.POLLHUP) for _handle, event in poll.poll(0))
 
 
 def _transfer(wanted, chain, alive):
