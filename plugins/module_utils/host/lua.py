@@ -17,6 +17,9 @@ from .limits import ending
 from .errors import StackError
 from .files import file_size, lines_since
 
+LIMIT = 600
+"""Seconds for one program."""
+
 
 def try_part(generation, part, log, card=True, environment=None):
     """Test a part of the recipe. Returns the evidence, [{module, seconds, version}]. StackError if a test fails.
@@ -31,16 +34,22 @@ def try_part(generation, part, log, card=True, environment=None):
     return evidence + try_programs(generation, part["loads"], part.get("tries") or [], log, environment)
 
 
+def run_lua(generation, program, log, environment):
+    """Run a Lua program with luajit of the stack. Returns {'rc', 'seconds'}, and the lines that it printed."""
+    start = file_size(log)
+    argv = with_stack(generation, ["luajit", "-e", program])
+    outcome = run_logged(argv, log, timeout=LIMIT, append=True, environment=environment)
+    return outcome, lines_since(log, start)
+
+
 def resolve_libraries(generation, libraries, log, environment=None):
     """Open each library and resolve all its symbols at once. Returns the evidence."""
     evidence = []
     for library in libraries:
         path = os.path.join(generation, library)
         program = "local ok, why = package.loadlib([[%s]], '*'); if not ok then error(why) end print('resolved')" % path
-        start = file_size(log)
-        argv = with_stack(generation, ["luajit", "-e", program])
-        outcome = run_logged(argv, log, timeout=600, append=True, environment=environment)
-        if outcome["rc"] != 0 or "resolved" not in lines_since(log, start):
+        outcome, printed = run_lua(generation, program, log, environment)
+        if outcome["rc"] != 0 or "resolved" not in printed:
             raise StackError("%s was built, but cannot be opened" % path, log=log, tail=log_tail(log))
         version = "%d bytes, all symbols found" % os.path.getsize(path)
         evidence.append({"module": os.path.basename(library), "seconds": outcome["seconds"], "version": version})
@@ -55,9 +64,8 @@ def find_modules(generation, modules, log):
             "local file, why = package.searchpath('%s', package.path); if not file then error(why) end "
             "assert(loadfile(file)); print('found ' .. file)" % module
         )
-        start = file_size(log)
-        outcome = run_logged(with_stack(generation, ["luajit", "-e", program]), log, timeout=600, append=True)
-        if outcome["rc"] != 0 or not any(line.startswith("found ") for line in lines_since(log, start)):
+        outcome, printed = run_lua(generation, program, log, None)
+        if outcome["rc"] != 0 or not any(line.startswith("found ") for line in printed):
             raise StackError("%s was installed, but is not found" % module, log=log, tail=log_tail(log))
         evidence.append(
             {"module": module, "seconds": outcome["seconds"], "version": "not loaded: no card on this host"}
@@ -72,29 +80,22 @@ def try_programs(generation, modules, programs, log, environment=None):
     """
     if not programs:
         return []
-    private = tempfile.mkdtemp(prefix=".trial-", dir=os.path.dirname(log))
-    try:
-        return run_trials(generation, modules, programs, log, dict(environment or {}, TMPDIR=private))
-    finally:
-        shutil.rmtree(private, ignore_errors=True)
-
-
-def run_trials(generation, modules, programs, log, environment):
-    """Like `try_programs`, with TMPDIR set in `environment`."""
     evidence = []
     requires = "".join("require '%s'; " % module for module in modules)
-    for number, program in enumerate(programs, 1):
-        source = "%sdo %s end; print('\\ntried program %d')" % (requires, program, number)
-        start = file_size(log)
-        argv = with_stack(generation, ["luajit", "-e", source])
-        outcome = run_logged(argv, log, timeout=600, append=True, environment=environment)
-        if outcome["rc"] != 0 or "tried program %d" % number not in lines_since(log, start):
-            raise StackError(
-                "%s loads, but does not work: its trial failed (%s)" % (modules[-1], ending(outcome["rc"])),
-                log=log,
-                tail=log_tail(log),
-            )
-        evidence.append({"module": "a trial", "seconds": outcome["seconds"], "version": "-"})
+    private = tempfile.mkdtemp(prefix=".trial-", dir=os.path.dirname(log))
+    try:
+        for number, program in enumerate(programs, 1):
+            source = "%sdo %s end; print('\\ntried program %d')" % (requires, program, number)
+            outcome, printed = run_lua(generation, source, log, dict(environment or {}, TMPDIR=private))
+            if outcome["rc"] != 0 or "tried program %d" % number not in printed:
+                raise StackError(
+                    "%s loads, but does not work: its trial failed (%s)" % (modules[-1], ending(outcome["rc"])),
+                    log=log,
+                    tail=log_tail(log),
+                )
+            evidence.append({"module": "a trial", "seconds": outcome["seconds"], "version": "-"})
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
     return evidence
 
 
@@ -110,10 +111,8 @@ def load_modules(generation, modules, log, environment=None):
             "local m = require '%s'; local v = type(m) == 'table' and (m._VERSION or m.version) or nil; "
             "print('\\nloaded %s ' .. (type(v) == 'string' and v or '-'))" % (module, module)
         )
-        start = file_size(log)
-        argv = with_stack(generation, ["luajit", "-e", program])
-        outcome = run_logged(argv, log, timeout=600, append=True, environment=environment)
-        loaded = [line for line in lines_since(log, start) if line.startswith("loaded %s " % module)]
+        outcome, printed = run_lua(generation, program, log, environment)
+        loaded = [line for line in printed if line.startswith("loaded %s " % module)]
         if outcome["rc"] != 0 or not loaded:
             raise StackError(
                 "%s was installed, but `require '%s'` fails (%s)" % (module, module, ending(outcome["rc"])),
