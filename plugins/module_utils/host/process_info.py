@@ -80,21 +80,21 @@ def program_of(pid):
 
 def session_of(pid):
     """The session of a process; 0 if the process cannot be seen."""
-    fields = _fields(pid)
+    fields = fields_of(pid)
     return int(fields[3]) if len(fields) > 3 else 0
 
 
 def started(pid):
     """When a process was started, in seconds since 1970; None if the process cannot be seen."""
-    fields = _fields(pid)
+    fields = fields_of(pid)
     booted = re.search(r"^btime (\d+)$", _text("/proc/stat") or "", re.M)
     if len(fields) < 20 or not booted:
         return None
     return int(booted.group(1)) + int(fields[19]) // os.sysconf("SC_CLK_TCK")
 
 
-def _fields(pid):
-    """The fields of a process's stat after its name, which may contain spaces: state, parent, group, session, ..."""
+def fields_of(pid):
+    """The fields of a process's stat after its name: state, parent, group, session, ...; empty if it cannot be seen."""
     return (_text("/proc/%d/stat" % pid) or "").rpartition(")")[2].split()
 
 

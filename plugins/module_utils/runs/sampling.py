@@ -16,7 +16,8 @@ import time
 
 from ..gpu import cards
 from ..rules import clock, log
-from ..host.files import end_of, read_text
+from ..host import process_info
+from ..host.files import end_of
 from ..host.texts import text_of
 
 INTERVALS = ((60, 2), (3600, 15), (float("inf"), 60))
@@ -122,14 +123,9 @@ def sample(run, group, card, now):
 def members(group):
     """Return {pid: CPU time in seconds} of the processes of a process group or session."""
     found, tick = {}, float(os.sysconf("SC_CLK_TCK"))
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        try:
-            fields = (read_text("/proc/%s/stat" % name) or "").rpartition(")")[2].split()
-        except (IOError, OSError):
-            continue  # a process of another user, on a host that hides them
+    for pid in process_info.pids():
+        fields = process_info.fields_of(pid)
         # Fields: 0 state, 1 parent, 2 group, 3 session; 11 and 12: CPU time; 13 and 14: CPU time of ended children.
         if len(fields) > 14 and group in (int(fields[2]), int(fields[3])):
-            found[int(name)] = sum(int(field) for field in fields[11:15]) / tick
+            found[pid] = sum(int(field) for field in fields[11:15]) / tick
     return found
