@@ -19,6 +19,7 @@ from ..runs.launch import readable
 from .scorer import (
     PROGRAM,
     SCORER,
+    WHOLE,
     annotated,
     annotations_of,
     lay_out_scorer,
@@ -41,7 +42,6 @@ MOST = 1000000
 """Captions of a run that are scored, at most."""
 LONGEST = 10000
 """Characters of a caption."""
-WHOLE = (int, type(1 << 70))
 USED = re.compile(r"using (\d{1,12})/(\d{1,12}) predictions$")
 ERROR_PREFIX = "ScorerError: "
 

@@ -42,7 +42,6 @@ class AnsibleModule(object):
         given = dict((key, value) for key, value in GIVEN.items() if not key.startswith("_ansible_"))
         own = dict((key, value) for key, value in GIVEN.items() if key.startswith("_ansible_"))
         self.check_mode = bool(own.get("_ansible_check_mode"))
-        self._diff = bool(own.get("_ansible_diff"))
         self._remote_tmp = own.get("_ansible_remote_tmp")
         if self.check_mode and not supports_check_mode:
             raise ValueError("a plain module must support check mode")
