@@ -15,7 +15,7 @@ from typing import Any
 
 import typer
 
-from neuraltalk_provision import command_log, streams
+from neuraltalk_provision import command_log, paths, streams
 from neuraltalk_provision.cli import words
 from neuraltalk_provision.command_log import CommandLog
 from neuraltalk_provision.errors import (
@@ -71,6 +71,7 @@ def application(verbs: Sequence[str] = (*COMMANDS, *GROUPS)) -> typer.Typer:
     """The Typer application with these verbs and groups."""
     app = typer.Typer(
         help="Torch7, its rocks and neuraltalk2 on air-gapped hosts, from a local artifact mirror.",
+        epilog=f"The documents that messages name, such as docs/mirror.md, are in {paths.share() / 'docs'}.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         add_completion=False,

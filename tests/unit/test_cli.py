@@ -137,6 +137,11 @@ def test_every_command_has_help_and_so_has_every_option(capsys: Capture, words: 
     assert [p.name for p in COMMANDS[words].params if not getattr(p, "help", "")] == []
 
 
+def test_help_says_where_the_documents_are_that_messages_name(capsys: Capture) -> None:
+    place = "".join(provision(capsys, "--help")[1].split()).rpartition("arein")[2].rstrip(".")
+    assert (Path(place) / "mirror.md").is_file()
+
+
 def test_lines_of_the_help_are_filled(capsys: Capture) -> None:
     """Typer keeps the line breaks of a docstring."""
     assert "The exit code is 1 if the run is not well." in provision(capsys, "runs", "watch", "--help")[1]
