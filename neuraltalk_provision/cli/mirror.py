@@ -130,6 +130,12 @@ def verify(mirror: options.Mirror = None, settings: options.SettingsFile = None,
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, mirror=mirror)
     target = chosen.mirror
+    lock.refuse_no_directory(target)
+    if lock.is_new(target):
+        raise MirrorError(
+            f"{target} is empty, so there is nothing to verify",
+            advice="Is its disk mounted? `provision mirror pull`, `unbundle` and `add` fill a mirror.",
+        )
     known, signed = trust.examine(chosen)
     total = sum(entry.size for entry in known.artifacts)
     with output.progress(f"hashing {target}", total) as advance:

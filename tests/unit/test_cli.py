@@ -172,6 +172,14 @@ def test_group_without_a_command_shows_its_help(capsys: Capture, words: tuple[st
     assert "error:" not in err
 
 
+def test_mirror_without_any_file_is_not_verified(capsys: Capture, site: Path) -> None:
+    """Nothing was seen, for example because the disk of the mirror is not mounted."""
+    (site / "mirror").mkdir()
+    code, out, err = provision(capsys, "mirror", "verify")
+    assert (code, out) == (2, "")
+    assert f"error: {site / 'mirror'} is empty, so there is nothing to verify" in err
+
+
 BROKEN = {
     "no mirror": (["mirror", "list"], "there is no such mirror directory"),
     "no mirror for a site": (["site", "--plan"], "there is no such mirror directory"),
