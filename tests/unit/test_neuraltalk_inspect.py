@@ -147,6 +147,13 @@ def test_every_file_of_a_folder_is_checked(inspect: Inspect, folder: Path) -> No
     assert "page.jpg: it is not a picture" in " ".join(result["output"])
 
 
+def test_folder_without_any_file_is_a_fault(inspect: Inspect, tmp_path: Path) -> None:
+    """Nothing was seen, for example because the disk of the pictures is not mounted."""
+    (tmp_path / "empty").mkdir()
+    result = inspect(tmp_path / "empty")
+    assert (result["pictures"], result["faults"]) == (0, {"no file": 1})
+
+
 def test_bad_pictures_are_moved_to_the_quarantine_and_back(inspect: Inspect, folder: Path) -> None:
     write(folder, {**BAD, "a.jpg": JPEG, "notes.txt": b"hello", "b.jpg": JPEG})
     aside = folder / "aside"

@@ -162,8 +162,10 @@ def files_below(folder, quarantine_folder, result):
 
 def inspect_folder(path, inspection, request, quarantine_folder, say):
     """Check a folder of pictures; return {pictures}."""
-    sizes = {}
-    for name, info in files_below(path, quarantine_folder, inspection.found.path):
+    sizes, listed = {}, files_below(path, quarantine_folder, inspection.found.path)
+    if not listed:
+        inspection.found.fault(path, "", "no file", "there is no file in it")
+    for name, info in listed:
         if isinstance(info, Unusable):
             inspection.refuse(name, info)
         else:
