@@ -63,7 +63,7 @@ class Outputs(object):
                 raise StackError("%s is to be written into %s, whose disk is read-only" % (field, shown(folder)))
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise StackError(
-                    "%s may not write into %s, where %s is to be created created" % (who(), shown(folder), field)
+                    "%s may not write into %s, where %s is to be created" % (who(), shown(folder), field)
                 )
 
     def refuse_existing(self):
