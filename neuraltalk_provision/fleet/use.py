@@ -106,17 +106,6 @@ def resume(settings: Settings, seen: Mapping[str, Seen]) -> NodesChanged:
     return _change(settings, seen, {}, "resumed")
 
 
-def allow_starts(settings: Settings, hosts: Sequence[str], lease: Mapping[str, Any]) -> tuple[Failure, ...]:
-    """Allow the start of runs on these hosts again; `lease` is what leases.variables returned. Returns the failures.
-
-    Without it, starts are refused until the lease is released, or for an hour.
-    """
-    if not hosts:
-        return ()
-    outcome = playbook.run(_request("allow_starts.yml", settings, hosts, {"provision_lease": lease}))
-    return host_results.failures_of(outcome.results, hosts)
-
-
 def _change(settings: Settings, seen: Mapping[str, Seen], more: Mapping[str, Any], state: str) -> NodesChanged:
     if not seen:
         return NodesChanged({})

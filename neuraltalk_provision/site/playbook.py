@@ -45,7 +45,7 @@ TASK_LIMITS = {
         ),
         300,
     ),
-    **dict.fromkeys(("runs.yml", "run_info.yml", "release.yml", "allow_starts.yml"), 600),
+    **dict.fromkeys(("runs.yml", "run_info.yml", "release.yml"), 600),
     **dict.fromkeys(("activate.yml", "rollback.yml", "give_back.yml", "verify.yml", "cudnn.yml", "discard.yml"), 3600),
     "push_check.yml": 3600,  # it hashes a file that is there already
 }

@@ -65,7 +65,6 @@ def test_playbooks_take_and_release_the_lease_by_its_role() -> None:
     users = [name for name, text in texts.items() if "name: neuraltalk.provision.lease" in text]
     assert sorted(users) == [
         "activate.yml",
-        "allow_starts.yml",
         "cudnn.yml",
         "discard.yml",
         "give_back.yml",

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 import yaml
 
-from neuraltalk_provision.fleet import use
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import cudnn, leases, playbook
@@ -225,20 +224,6 @@ def test_activation_of_a_host_that_became_busy_fails_there_before_anything_is_ch
     assert "the host is in use, so nothing was changed: run slipped" in failure.message
     assert (site_root / "current").readlink() == Path("generations/a")
     assert not (site_root / "starts.json").exists()
-
-
-def test_controller_allows_starts_again_after_an_activation(refuse: Run, root: Path, tmp_path: Path) -> None:
-    here = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
-    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"here": here}}}))
-    settings = Settings(inventory=tmp_path / "hosts.yml", stack_root=str(root).replace(" ", "").replace("'", ""))
-    root.rename(settings.stack_root)
-    place = Path(settings.stack_root)
-    given = leases.variables("provision site", {})
-    hold_lease(place, given["holder"])
-    refuse(place, holder=given["holder"])
-    assert use.allow_starts(settings, ["here"], given) == ()
-    assert not (place / "starts.json").exists()
-    assert use.allow_starts(settings, [], given) == ()
 
 
 def test_no_run_starts_while_cudnn_is_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
