@@ -10,9 +10,9 @@ start again until no host has an action left.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Literal
 
 from neuraltalk_provision.fleet.seen import Seen
 
@@ -63,10 +63,6 @@ class Action:
     reasons: tuple[str, ...] = ()
     until: float = 0.0
     silent: bool = False
-
-    def as_json(self) -> dict[str, Any]:
-        """The action as `--json` prints it."""
-        return asdict(self)
 
 
 STILL_DRAINED = "Slurm has not lifted our drain of its node"

@@ -13,9 +13,8 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from neuraltalk_provision import redaction
 from neuraltalk_provision.errors import ProvisionError, UsageError
@@ -24,7 +23,6 @@ from neuraltalk_provision.fleet.reader import KEPT, Reader
 from neuraltalk_provision.fleet.records import (
     Ending,
     Holder,
-    HostEntry,
     Outcome,
     Rollout,
     Status,
@@ -35,11 +33,8 @@ from neuraltalk_provision.rules import holder as holders
 from neuraltalk_provision.text import visible
 
 _LONGEST_COMMAND = 500
-_SET_HOST = """INSERT INTO hosts (rollout, host, position, wave, target, former, cuda, inputs)
-VALUES (:rollout, :host, :position, :wave, :target, :former, :cuda, :inputs)
-ON CONFLICT (rollout, host) DO UPDATE SET
-wave = excluded.wave, target = excluded.target, former = excluded.former,
-cuda = excluded.cuda, inputs = excluded.inputs"""
+_ADD_HOST = """INSERT INTO hosts (rollout, host, position, wave, target, former, cuda, inputs)
+VALUES (:rollout, :host, :position, :wave, :target, :former, :cuda, :inputs)"""
 _SET_RECORD = """INSERT OR REPLACE INTO records (rollout, host, step, inputs, outcome, reason, code, started, ended)
 VALUES (:rollout, :host, :step, :inputs, :outcome, :reason, :code, :started, :ended)"""
 # A step that was not started gets the inputs of its host.
@@ -146,7 +141,10 @@ class Journal(Reader):
                 "INSERT INTO rollouts (id, begun, options, phase, status) VALUES (?, ?, ?, ?, ?)", values
             ).lastrowid
             assert number
-            writing.executemany(_SET_HOST, _host_rows(number, 0, begun.hosts))
+            hosts = (
+                {**entry.model_dump(), "rollout": number, "position": place} for place, entry in enumerate(begun.hosts)
+            )
+            writing.executemany(_ADD_HOST, hosts)
             rows = ({**one.model_dump(mode="json"), "rollout": number} for one in begun.records.values())
             writing.executemany(_SET_RECORD, rows)
             writing.execute("DELETE FROM rollouts WHERE number <= ?", (number - KEPT,))
@@ -164,14 +162,6 @@ class Journal(Reader):
             )
         self._number = newest["number"]
         return found.model_copy(update={"status": Status.RUNNING, "ended": None})
-
-    def set_hosts(self, entries: Sequence[HostEntry]) -> None:
-        """Record what is now known of hosts of the rollout, or add hosts to it. Their records stay."""
-        with self._writing() as writing:
-            (last,) = writing.execute(
-                "SELECT coalesce(max(position), -1) FROM hosts WHERE rollout = ?", (self._current(),)
-            ).fetchone()
-            writing.executemany(_SET_HOST, _host_rows(self._current(), last + 1, entries))
 
     def started(self, hosts: Iterable[str], step: Step, digests: Mapping[str, str]) -> None:
         """Record that a step begins on these hosts, before it does; `digests` are the inputs of each host.
@@ -213,11 +203,6 @@ class Journal(Reader):
             writing.execute(
                 "UPDATE rollouts SET status = ?, ended = ? WHERE number = ?", (status, ended, self._current())
             )
-
-    def clear_pause(self) -> None:
-        """Remove the request to pause."""
-        with self._writing() as writing:
-            writing.execute("DELETE FROM pause")
 
     def _current(self) -> int:
         assert self._number, "no rollout was begun or continued"
@@ -267,8 +252,3 @@ class Journal(Reader):
 def describe(holder: Holder) -> str:
     """Who works with a journal, since when and for which command, in a sentence."""
     return str(holders.describe(holder.model_dump()))
-
-
-def _host_rows(rollout: int, first: int, entries: Sequence[HostEntry]) -> Iterator[dict[str, Any]]:
-    for position, entry in enumerate(entries, first):
-        yield {"rollout": rollout, "position": position, **entry.model_dump()}

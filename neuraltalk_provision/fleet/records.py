@@ -236,10 +236,6 @@ class Rollout(Heading):
         """The steps of which nobody knows how they ended: what the host has must be asked of the host."""
         return tuple(one for one in self.records.values() if one.outcome in (Outcome.STARTED, Outcome.LOST))
 
-    def changed(self, now: Mapping[str, str]) -> tuple[str, ...]:
-        """The hosts whose inputs are not those of `now` {host: digest}, and those that `now` lacks."""
-        return tuple(entry.host for entry in self.hosts if now.get(entry.host) != entry.inputs)
-
 
 def inputs(recipe: str, address: str) -> str:
     """The digest of what the work on a host depends on: the id of its recipe, and the address of its connection.

@@ -66,11 +66,6 @@ class Seen:
         """{host: what was seen of it} of those that are nodes of Slurm: the host itself, and its machines."""
         return {one.host: one for one in (self, *self.machines) if one.slurm is not None and one.slurm.nodes}
 
-    def with_nodes(self, nodes: tuple[Node, ...], at: float) -> Seen:
-        """The same with the nodes as slurm_node has returned them at the time `at`."""
-        slurm = SlurmNodes(used=bool(nodes), problem="", nodes=nodes)
-        return replace(self, at=at, slurm=slurm)
-
     @property
     def has_nodes(self) -> bool:
         """Whether the host is a node of Slurm."""

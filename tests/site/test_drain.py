@@ -100,7 +100,7 @@ def work_through(site: Settings, host: str, rule: Rule, job: str, waits: str) ->
             case Step.RESUME:
                 changed = use.resume(site, {host: seen})
                 assert changed.failures == ()
-                seen = seen.with_nodes(changed.nodes[host].nodes, time.monotonic())
+                seen = use.ask(site, [host])[host]
         position = position.after(action, time.monotonic())
         if action.step is Step.DRAIN and action.reasons:
             seen = use.ask(site, [host])[host]

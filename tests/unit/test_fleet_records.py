@@ -43,17 +43,6 @@ def test_rollout_is_unfinished_until_it_finished_or_was_rolled_back(status: Stat
     assert rollout(status=status).is_unfinished is unfinished
 
 
-def test_host_whose_recipe_or_address_changed_since_is_found_and_one_that_is_gone_too() -> None:
-    found = rollout(hosts=("same", "moved", "rebuilt", "gone"))
-    now = {
-        "same": records.inputs("recipe", "same"),
-        "moved": records.inputs("recipe", "another address"),
-        "rebuilt": records.inputs("another recipe", "rebuilt"),
-        "new": records.inputs("recipe", "new"),
-    }
-    assert found.changed(now) == ("moved", "rebuilt", "gone")
-
-
 def test_inputs_of_a_host_are_its_recipe_and_its_address_not_the_two_run_together() -> None:
     assert records.inputs("ab", "c") != records.inputs("a", "bc")
     assert records.inputs("r", "h") == records.inputs("r", "h")
