@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.catalogue.repositories import origins, releases
@@ -55,12 +54,11 @@ def judged(plan: HostPlan, result: PackagesInfoResult) -> HostPlan:
 
 def _with_result(plan: HostPlan, result: PackagesInfoResult) -> HostPlan:
     if plan.recipe.repository:
-        plan = replace(plan, refusals=plan.refusals + refusals(plan, result))
+        plan = plan.refused(*refusals(plan, result))
     elif result.broken:
-        plan = replace(plan, refusals=(*plan.refusals, f"{plan.host}: {_broken(result)}"))
+        plan = plan.refused(f"{plan.host}: {_broken(result)}")
     elif result.lacks or result.problem:
-        told = _lacking(plan, result) if result.lacks else _refused(plan, result)
-        plan = replace(plan, remark="\n".join(filter(None, (plan.remark, told))))
+        plan = plan.remarked(_lacking(plan, result) if result.lacks else _refused(plan, result))
     return judged(plan, result)
 
 
@@ -69,14 +67,12 @@ def _with_signatures(plan: HostPlan, result: PackagesInfoResult, unsigned: Seque
     begin = f"{plan.host}: its rpm installs only packages with a signature of a key that it knows (%_pkgverify_level)"
     needed = sorted({row.package for row in result.versions} & set(unsigned))
     if needed:
-        refusal = (
+        return plan.refused(
             f"{begin}, and {_file(plan)} has these without one: {', '.join(needed)}. Sign them (rpmsign) and collect "
             "the archive again; or set %_pkgverify_level to digest below /etc/rpm on this host"
         )
-        return replace(plan, refusals=(*plan.refusals, refusal))
     others = f", and these of {_file(plan)} have none: {', '.join(unsigned[:_MOST_NAMES])}" if unsigned else ""
-    remark = f"{begin}{others}. Import the keys of the packages there before (rpm --import)"
-    return replace(plan, remark="\n".join(filter(None, (plan.remark, remark))))
+    return plan.remarked(f"{begin}{others}. Import the keys of the packages there before (rpm --import)")
 
 
 def _lacking(plan: HostPlan, result: PackagesInfoResult) -> str:

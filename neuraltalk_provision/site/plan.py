@@ -98,6 +98,14 @@ class HostPlan:
         """Whether anything has to be done at all."""
         return self.stages or self.activates or self.prepares
 
+    def refused(self, *reasons: str) -> HostPlan:
+        """The plan with further reasons not to start."""
+        return replace(self, refusals=(*self.refusals, *reasons))
+
+    def remarked(self, *remarks: str) -> HostPlan:
+        """The plan with further remarks; empty ones are left out."""
+        return replace(self, remark="\n".join(filter(None, (self.remark, *remarks))))
+
     def as_json(self) -> dict[str, Any]:
         """The plan as `--json` prints it."""
         return {
@@ -144,7 +152,8 @@ def plan(
     generation = state.stack.generation(recipe.id)
     missing = missing_packages(state, recipe, unpack)
     words = f"missing: {', '.join(missing)}" if missing else ""
-    steps = [Step("packages", bool(missing), words), _account(state)]
+    no_account = "" if state.account else "the account for runs does not exist yet"
+    steps = [Step("packages", bool(missing), words), Step("account", bool(no_account), no_account)]
     for part in recipe.parts:
         stamp = generation.stamps.get(part.name)
         why = "" if stamp == part.digest else "its inputs changed" if stamp else "not built yet"
@@ -161,9 +170,9 @@ def plan(
         # Without its manifest, a generation stays usable for a rollback, but has to be sealed again.
         sealed=generation.sealed and generation.manifest,
         has_built=generation.sealed and generation.manifest and generation.lacks is None,
-        refusals=(),
+        refusals=refusals,
         take_over=bool(orphaned and share is None and any(not build.host for build in state.busy)),
-        remark="\n".join(filter(None, (remark, _package_users(host, state, steps)))),
+        remark=remark,
         swaps=share is None and _swaps(state, recipe),
         cards=state.gpu.evidence,
         over=over,
@@ -175,13 +184,8 @@ def plan(
         unpack=unpack,
     )
     former, cuda = _before(state, decided)
-    return replace(
-        decided,
-        former=former,
-        cuda=cuda,
-        refusals=refusals + _refusals(host, state, decided, pushed),
-        remark="\n".join(filter(None, (decided.remark, _activation(host, state, decided)))),
-    )
+    decided = replace(decided, former=former, cuda=cuda).refused(*_refusals(host, state, decided, pushed))
+    return decided.remarked(_package_users(host, state, steps), _activation(host, state, decided))
 
 
 def _before(state: HostState, decided: HostPlan) -> tuple[str, str]:
@@ -242,10 +246,6 @@ def _foreign(host: str, state: HostState, recipe: Recipe) -> str:
     )
 
 
-def _account(state: HostState) -> Step:
-    return Step("account", not state.account, "" if state.account else "the account for runs does not exist yet")
-
-
 def _refusals(host: str, state: HostState, decided: HostPlan, pushed: bool) -> tuple[str, ...]:
     if decided.share and decided.share.same:
         return ()  # they are given under the machine's first name
@@ -256,7 +256,9 @@ def _refusals(host: str, state: HostState, decided: HostPlan, pushed: bool) -> t
         refusals.append(
             f"{host}: its machine type is {machine}, but this version builds Torch only for {machines.BUILT_FOR}"
         )
-    refusals += [f"{host}: {_of_build(build, state.controller)}" for build in _builds(state, decided.take_over)]
+    # Builds that a controller left on this machine are ended with `take_over`.
+    builds = [build for build in state.busy if build.host or not decided.take_over]
+    refusals += [f"{host}: {_of_build(build, state.controller)}" for build in builds]
     if decided.stages or decided.prepares:
         if decided.unpack:
             found = unpacks.obstacles(state, decided.recipe, decided.unpack, pushed)
@@ -270,11 +272,6 @@ def _refusals(host: str, state: HostState, decided: HostPlan, pushed: bool) -> t
                 + next(step.why for step in decided.steps if step.component == "packages")
             )
     return tuple(refusals)
-
-
-def _builds(state: HostState, take_over: bool) -> list[Build]:
-    """The builds that are in the way. Those that a controller left on this machine are ended with `take_over`."""
-    return [build for build in state.busy if build.host or not take_over]
 
 
 def _of_build(build: Build, controller: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from neuraltalk_provision.mirror import cache
 from neuraltalk_provision.mirror.cache_entry import CacheEntry, mismatch
@@ -98,6 +98,4 @@ def by_builders(plans: Sequence[HostPlan], unwell: Collection[str], settings: Se
 
 def with_remarks(plans: Sequence[HostPlan], remarks: Mapping[str, str]) -> tuple[HostPlan, ...]:
     """The plans, with what is said of their hosts."""
-    return tuple(
-        replace(plan, remark="\n".join(filter(None, (plan.remark, remarks.get(plan.host, ""))))) for plan in plans
-    )
+    return tuple(plan.remarked(remarks.get(plan.host, "")) for plan in plans)

@@ -40,8 +40,8 @@ def judged(
     expected = tried.compare(table, plan.recipe.platform, _used(guessed, builds))
     untried = [_TWO.format(cc=cc, gcc=found["gcc"])] if cc and builds != {"python"} else []
     untried += [f"{words}{_GUESSED}" for words in (*expected.refusals, *expected.untried) if words not in said.untried]
-    refusals = tuple(f"{plan.host}: {reason}" for reason in said.refusals)
-    return replace(plan, refusals=plan.refusals + refusals, untried=(*said.untried, *untried))
+    refusals = [f"{plan.host}: {reason}" for reason in said.refusals]
+    return replace(plan, untried=(*said.untried, *untried)).refused(*refusals)
 
 
 def nvcc_rules(plan: HostPlan, table: Compatibility) -> list[dict[str, Any]]:
@@ -68,8 +68,9 @@ def with_nvcc(plan: HostPlan, table: Compatibility, packages: Mapping[str, str])
     """The plan, refused if the gcc of these OS packages, which are to be installed, is too new for its nvcc."""
     gcc = tried.of_packages(packages).get("gcc", "")
     found = [rule["words"] for rule in nvcc_rules(plan, table) if versions.within(gcc, rule["versions"])]
-    refusals = [f"{plan.host}: gcc {gcc} of the OS packages, which would be installed, {words}" for words in found]
-    return replace(plan, refusals=(*plan.refusals, *refusals))
+    return plan.refused(
+        *(f"{plan.host}: gcc {gcc} of the OS packages, which would be installed, {words}" for words in found)
+    )
 
 
 def _used(found: Mapping[str, str], builds: set[str]) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from neuraltalk_provision.catalogue import pythons
@@ -20,7 +19,7 @@ def judged(plans: Sequence[HostPlan], settings: Settings) -> tuple[HostPlan, ...
     """The plans, with a refusal for each host whose Python can use no wheel of something in its archive of wheels."""
     names = functools.cache(_names)  # hosts of one platform have the same archive
     return tuple(
-        replace(plan, refusals=(*plan.refusals, refusal(plan, file, lacking)))
+        plan.refused(refusal(plan, file, lacking))
         if file and (lacking := pythons.without_wheel(names(settings.mirror / file), plan.versions.get("python", "")))
         else plan
         for plan in plans
