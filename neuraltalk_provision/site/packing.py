@@ -14,9 +14,9 @@ from neuraltalk_provision.mirror import cache, cache_needs, signing, trust
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.mirror.cache_needs import Inspected
 from neuraltalk_provision.output import Output
-from neuraltalk_provision.results.cache import GenerationPackResult, Pack, Runtime, RuntimeLibrariesResult
+from neuraltalk_provision.results.cache import GenerationPackResult, Pack, Runtime
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import advice, host_results, packs, playbook
+from neuraltalk_provision.site import advice, host_results, packs, playbook, runtimes
 from neuraltalk_provision.site.plan import HostPlan
 
 COMPILED_LEVEL = 2
@@ -101,21 +101,8 @@ def _inspected(plan: HostPlan, file: Path, pack: Pack) -> Fetched:
 
 def builders_of(fetched: Sequence[Fetched], settings: Settings, output: Output) -> dict[str, Runtime]:
     """{builder: what it has}: its Python, and the OS package of each library; none of a builder that did not say."""
-    request = playbook.Request(
-        playbook="runtime.yml",
-        inventory=settings.inventory,
-        variables={
-            "provision_runtime": {
-                one.plan.host: packs.question(one.inspected.needs, one.plan.recipe, packages=True) for one in fetched
-            }
-        },
-        limit=[one.plan.host for one in fetched],
-        forks=settings.forks,
-    )
-    with output.working("asking for the packages of libraries"):
-        received = playbook.run(request).results
-    results, _failures = host_results.of(received, "runtime_libraries_info", RuntimeLibrariesResult)
-    return {host: result.runtime for host, result in results.items()}
+    questions = {one.plan.host: packs.question(one.inspected.needs, one.plan.recipe, packages=True) for one in fetched}
+    return runtimes.answers(questions, settings, output)[0]
 
 
 def publish(fetched: Fetched, builder: Runtime, settings: Settings) -> CacheEntry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.output import Output
@@ -17,15 +18,19 @@ def ask(
     plans: Sequence[HostPlan], entries: Mapping[str, CacheEntry], settings: Settings, output: Output
 ) -> tuple[dict[str, Runtime], tuple[Failure, ...]]:
     """({host: what it has of what the entry of its generation needs}, the failures of the hosts that did not say)."""
-    hosts = [plan.host for plan in plans]
+    questions = {plan.host: packs.question(entries[plan.recipe.id].needs, plan.recipe) for plan in plans}
+    return answers(questions, settings, output)
+
+
+def answers(
+    questions: Mapping[str, Mapping[str, Any]], settings: Settings, output: Output
+) -> tuple[dict[str, Runtime], tuple[Failure, ...]]:
+    """({host: what it has of what it is asked for}, the failures of the hosts that did not say)."""
+    hosts = list(questions)
     request = playbook.Request(
         playbook="runtime.yml",
         inventory=settings.inventory,
-        variables={
-            "provision_runtime": {
-                plan.host: packs.question(entries[plan.recipe.id].needs, plan.recipe) for plan in plans
-            }
-        },
+        variables={"provision_runtime": questions},
         limit=hosts,
         forks=settings.forks,
     )
