@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shlex
 import shutil
 import signal
 import threading
@@ -137,12 +138,13 @@ def _run_once(request: Request, record: Recorder, on_event: Callable[[events.Eve
             environ["ANSIBLE_TASK_TIMEOUT"] = str(request.task_limit or TASK_LIMITS.get(request.playbook, 0))
             environ |= {"ANSIBLE_SSH_ARGS": masters.arguments(request.ssh_args)} if request.ssh_args else {}
             _refuse_not_utf8({"the directory for temporary files": str(private), **environ})
-        with naming(private, "used", only=EXHAUSTED), _quiet(), _restored_signals(), terminals.closed_at_once():
+        hidden = contextlib.redirect_stderr(io.StringIO())  # ansible-runner's own messages
+        with naming(private, "used", only=EXHAUSTED), hidden, _restored_signals(), terminals.closed_at_once():
             runner = ansible_runner.interface.init_runner(
                 private_data_dir=str(private),
                 playbook=str(paths.playbooks() / request.playbook),
                 inventory=[str(one) for one in inventories.listed(request.inventory)],
-                cmdline=" ".join(_quoted(part) for part in arguments(request, variables, hosts)),
+                cmdline=shlex.join(arguments(request, variables, hosts)),
                 event_handler=_handler(gathered, record, on_event),
                 quiet=True,
                 # Ansible's output is in its events; a second copy on the disk could grow without limit.
@@ -238,17 +240,6 @@ def _bounded() -> dict[str, str]:
         "ANSIBLE_CALLBACK_PLUGINS": str(paths.share() / "plugins" / "callback"),
         "ANSIBLE_STDOUT_CALLBACK": "bounded_events",
     }
-
-
-def _quoted(part: str) -> str:
-    return "'" + part.replace("'", "'\\''") + "'"
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide ansible-runner's own messages."""
-    with contextlib.redirect_stderr(io.StringIO()):
-        yield
 
 
 def _ending_with_parent(command: list[str]) -> list[str]:
