@@ -187,12 +187,11 @@ class Playbooks:
 
     def _give_back(self, own: Sequence[str]) -> Done:
         names = ("provision_lease", "provision_stack_root", "provision_run_user", "provision_return_after")
-        request = playbook.Request(
-            playbook="give_back.yml",
-            inventory=self._settings.inventory,
-            limit=own,
-            forks=self._settings.forks,
-            variables={
+        request = playbook.Request.of_site(
+            self._settings,
+            "give_back.yml",
+            own,
+            {
                 **{name: self._given[name] for name in names},
                 "provision_former": {host: asdict(self._former[host]) for host in own},
             },

@@ -233,12 +233,11 @@ class _Rollback:
     def _act(self, hosts: Sequence[str]) -> Done:
         """Run the playbook on these hosts. A host that something began to use meanwhile fails with the code IN_USE."""
         states, asked = self._found.states, self._asked
-        request = playbook.Request(
-            playbook="rollback.yml",
-            inventory=self._settings.inventory,
-            limit=hosts,
-            forks=self._settings.forks,
-            variables={
+        request = playbook.Request.of_site(
+            self._settings,
+            "rollback.yml",
+            hosts,
+            {
                 "provision_stack_root": self._settings.stack_root,
                 "provision_run_user": self._settings.run_user,
                 "provision_refuse_starts": not asked.in_use,

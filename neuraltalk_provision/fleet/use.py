@@ -117,12 +117,11 @@ def _change(settings: Settings, seen: Mapping[str, Seen], more: Mapping[str, Any
 
 
 def _request(name: str, settings: Settings, hosts: Sequence[str], more: Mapping[str, Any]) -> playbook.Request:
-    return playbook.Request(
-        playbook=name,
-        inventory=settings.inventory,
-        limit=hosts,
-        forks=settings.forks,
-        variables={
+    return playbook.Request.of_site(
+        settings,
+        name,
+        hosts,
+        {
             "provision_stack_root": settings.stack_root,
             "provision_run_user": settings.run_user,
             "provision_slurm": settings.slurm,

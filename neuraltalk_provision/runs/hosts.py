@@ -119,12 +119,11 @@ def query(
     With `gpu` auto also the cards that have so much memory (MiB) free. After `quiet` seconds without a new line in its
     log, a run counts as hanging. Raises HostError that names the hosts that failed; with `some`, only if all failed.
     """
-    request = playbook.Request(
-        playbook="runs.yml",
-        inventory=settings.inventory,
-        limit=limit,
-        forks=settings.forks,
-        variables={
+    request = playbook.Request.of_site(
+        settings,
+        "runs.yml",
+        limit,
+        {
             "provision_stack_root": settings.stack_root,
             "provision_run_user": settings.run_user,
             "provision_gpu": gpu,
@@ -278,17 +277,12 @@ def _info(shape: type[Read], host: str, settings: Settings, request: Mapping[str
 
 
 def _request(name: str, host: str, settings: Settings, run: Mapping[str, Any], check: bool) -> playbook.Request:
-    return playbook.Request(
-        playbook=name,
-        inventory=settings.inventory,
-        limit=[host],
-        check=check,
-        variables={
-            "provision_stack_root": settings.stack_root,
-            "provision_run_user": settings.run_user,
-            "provision_run": run,
-        },
-    )
+    variables = {
+        "provision_stack_root": settings.stack_root,
+        "provision_run_user": settings.run_user,
+        "provision_run": run,
+    }
+    return playbook.Request.of_site(settings, name, [host], variables, check=check)
 
 
 def _of_one(module: str, shape: type[Read], request: playbook.Request) -> Read:

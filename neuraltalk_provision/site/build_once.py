@@ -260,12 +260,8 @@ def _run_unpack(
     for name, recipe in recipes.items():
         waiting = [plan.host for plan in plans if plan.recipe.id == name]
         ahead.send(ahead.files_of(told[name], recipe.stack_root, str(settings.mirror)), waiting, settings, output)
-    request = playbook.Request(
-        playbook="unpack.yml",
-        inventory=settings.inventory,
-        variables={**given, "provision_packs": told},
-        limit=[plan.host for plan in plans],
-        forks=settings.forks,
+    request = playbook.Request.of_site(
+        settings, "unpack.yml", [plan.host for plan in plans], {**given, "provision_packs": told}
     )
     with output.working("unpack.yml"):
         received = playbook.run(request).results

@@ -179,15 +179,14 @@ def _build(again: Again, given: Mapping[str, Any], settings: Settings, output: O
 
 
 def _discard(plan: HostPlan, lease: Mapping[str, Any], settings: Settings, output: Output) -> None:
-    request = playbook.Request(
-        playbook="discard.yml",
-        inventory=settings.inventory,
-        variables={
+    request = playbook.Request.of_site(
+        settings,
+        "discard.yml",
+        [plan.host],
+        {
             "provision_lease": lease,
             "provision_discarded": {"stack_root": plan.recipe.stack_root, "id": plan.recipe.id},
         },
-        limit=[plan.host],
-        forks=settings.forks,
     )
     with output.working("removing the generation"):
         failures = host_results.failures_of(playbook.run(request).results, [plan.host])
@@ -198,14 +197,13 @@ def _discard(plan: HostPlan, lease: Mapping[str, Any], settings: Settings, outpu
 def _owners(plan: HostPlan, paths: Sequence[str], settings: Settings) -> dict[str, str]:
     """{path: the component that installed it} of the first paths; without those that are not known."""
     asked = list(paths[: pack.MOST_NAMED])
-    request = playbook.Request(
-        playbook="owners.yml",
-        inventory=settings.inventory,
-        variables={
+    request = playbook.Request.of_site(
+        settings,
+        "owners.yml",
+        [plan.host],
+        {
             "provision_owners": {"stack_root": plan.recipe.stack_root, "id": plan.recipe.id, "paths": asked},
         },
-        limit=[plan.host],
-        forks=settings.forks,
     )
     received = playbook.run(request).results
     results, _failures = host_results.of(received, "installed_files_info", InstalledFilesResult, [plan.host])

@@ -74,13 +74,11 @@ def work(
     archive, version = _archive(settings, output) if verb == "swap" else ({}, "")
     if archive:
         _refuse_other_release(archive["file"], trees)
-    request = playbook.Request(
-        playbook="cudnn.yml",
-        inventory=settings.inventory,
-        limit=list(states),
-        forks=settings.forks,
-        check=plan,
-        variables={
+    request = playbook.Request.of_site(
+        settings,
+        "cudnn.yml",
+        list(states),
+        {
             "provision_cudnn": {
                 "verb": verb,
                 # The path as it was given: the module refuses a link and names its target.
@@ -97,6 +95,7 @@ def work(
             "provision_unconfirmed": activations.unconfirmed(states) if verb != "status" else [],
             "provision_lease": leases.variables(f"provision cudnn {verb}", leases.replaceable(states, take_over)),
         },
+        check=plan,
     )
     with output.working(f"cudnn {verb}"):
         outcome = playbook.run(request)

@@ -68,12 +68,11 @@ def read(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (), cu
 def read_each(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (), cuda: str = "") -> HostStates:
     """Like `read`, but hosts that fail do not raise an error: their failures are part of the result."""
     outcome = playbook.run(
-        playbook.Request(
-            playbook="state.yml",
-            inventory=settings.inventory,
-            limit=limit,
-            forks=settings.forks,
-            variables={
+        playbook.Request.of_site(
+            settings,
+            "state.yml",
+            limit,
+            {
                 "provision_stack_root": settings.stack_root,
                 "provision_package_names": catalogue.package_names(),
                 "provision_our_variables": _OUR_VARIABLES,
@@ -98,12 +97,11 @@ def _with_pythons(failures: tuple[Failure, ...], settings: Settings) -> tuple[Fa
     hosts = [failure.host for failure in failures if failure.code in pythons.CODES]
     if not hosts:
         return failures
-    request = playbook.Request(
-        playbook="pythons.yml",
-        inventory=settings.inventory,
-        limit=hosts,
-        forks=settings.forks,
-        variables={
+    request = playbook.Request.of_site(
+        settings,
+        "pythons.yml",
+        hosts,
+        {
             "provision_pythons": " ".join(pythons.NAMES),
             "provision_imports": ", ".join(pythons.IMPORTS),
             "provision_begin": pythons.BEGIN,

@@ -51,12 +51,6 @@ def released(hosts: Sequence[str], given: Mapping[str, Any], settings: Settings)
     finally:
         if hosts:
             names = ("provision_lease", "provision_stack_root")
-            request = playbook.Request(
-                playbook="release.yml",
-                inventory=settings.inventory,
-                variables={name: given[name] for name in names},
-                limit=hosts,
-                forks=settings.forks,
-            )
+            request = playbook.Request.of_site(settings, "release.yml", hosts, {name: given[name] for name in names})
             with contextlib.suppress(ProvisionError):
                 playbook.run(request)

@@ -54,12 +54,11 @@ def verify(
 
     Without `programs` nothing of the stack is run on the hosts: only its files are compared.
     """
-    request = playbook.Request(
-        playbook="verify.yml",
-        inventory=settings.inventory,
-        variables={**converge.variables(plans, settings), "provision_programs": programs},
-        limit=[plan.host for plan in plans],
-        forks=settings.forks,
+    request = playbook.Request.of_site(
+        settings,
+        "verify.yml",
+        [plan.host for plan in plans],
+        {**converge.variables(plans, settings), "provision_programs": programs},
     )
     with output.working("verifying"):
         outcome = playbook.run(request)

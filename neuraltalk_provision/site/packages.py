@@ -109,12 +109,11 @@ def _results(
     asked = [plan for plan in asked if _file(plan) in indexes]
     if not asked:
         return {}, ()
-    request = playbook.Request(
-        playbook="packages.yml",
-        inventory=settings.inventory,
-        limit=[plan.host for plan in asked],
-        forks=settings.forks,
-        variables={
+    request = playbook.Request.of_site(
+        settings,
+        "packages.yml",
+        [plan.host for plan in asked],
+        {
             "provision_indexes": indexes,
             "provision_tries": {plan.host: _question(plan) for plan in asked},
         },

@@ -60,15 +60,14 @@ def fetch(
     `lease` is the variable `provision_lease`. The caller removes the files, or publishes them.
     """
     files = {plan.host: cache.incoming(settings.mirror, plan.recipe.id) for plan in builders}
-    request = playbook.Request(
-        playbook="pack.yml",
-        inventory=settings.inventory,
-        variables={
+    request = playbook.Request.of_site(
+        settings,
+        "pack.yml",
+        list(files),
+        {
             "provision_packing": {plan.host: packs.packing(plan, str(files[plan.host])) for plan in builders},
             "provision_lease": lease,
         },
-        limit=list(files),
-        forks=settings.forks,
     )
     with output.working("packing the generation"):
         received = playbook.run(request).results

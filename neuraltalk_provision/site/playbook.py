@@ -17,6 +17,7 @@ from typing import Any
 from neuraltalk_provision import inventories, paths
 from neuraltalk_provision.errors import EXHAUSTED, UsageError, naming
 from neuraltalk_provision.inventories import Inventory
+from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import (
     ansible_environment,
     dropped,
@@ -71,6 +72,21 @@ class Request:
     """Options of ssh before those of ansible.cfg. A host for which the inventory has options uses only its own."""
     task_limit: int = 0
     """Seconds that one task on one host may take; 0 for those of TASK_LIMITS."""
+
+    @classmethod
+    def of_site(
+        cls,
+        settings: Settings,
+        playbook: str,
+        limit: Sequence[str],
+        variables: Mapping[str, Any],
+        *,
+        check: bool = False,
+        diff: bool = False,
+        ssh_args: str = "",
+    ) -> Request:
+        """A request with the inventory and the forks of the settings."""
+        return cls(playbook, settings.inventory, variables, limit, check, diff, settings.forks, ssh_args)
 
 
 ENDED = 2 | 4 | 8

@@ -27,13 +27,7 @@ def answers(
 ) -> tuple[dict[str, Runtime], tuple[Failure, ...]]:
     """({host: what it has of what it is asked for}, the failures of the hosts that did not say)."""
     hosts = list(questions)
-    request = playbook.Request(
-        playbook="runtime.yml",
-        inventory=settings.inventory,
-        variables={"provision_runtime": questions},
-        limit=hosts,
-        forks=settings.forks,
-    )
+    request = playbook.Request.of_site(settings, "runtime.yml", hosts, {"provision_runtime": questions})
     with output.working("asking for libraries"):
         received = playbook.run(request).results
     results, failures = host_results.of(received, "runtime_libraries_info", RuntimeLibrariesResult, hosts)

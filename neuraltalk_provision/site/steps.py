@@ -131,14 +131,6 @@ def _run(
         elif event.get("event") == "playbook_on_task_start":
             output.busy(str(event.get("event_data", {}).get("task")))
 
-    request = playbook.Request(
-        playbook=name,
-        inventory=settings.inventory,
-        variables=given,
-        limit=hosts,
-        check=check,
-        diff=diff,
-        forks=settings.forks,
-    )
+    request = playbook.Request.of_site(settings, name, hosts, given, check=check, diff=diff)
     with output.working(name):
         return playbook.run(request, show)

@@ -73,13 +73,12 @@ def check(request: Request, description: Description, key: str, settings: Settin
     """Ask every host whether it has the file, and whether it can receive it."""
     with output.working("asking the hosts"):
         outcome = playbook.run(
-            playbook.Request(
-                playbook="push_check.yml",
-                inventory=settings.inventory,
-                limit=request.hosts,
-                forks=settings.forks,
+            playbook.Request.of_site(
+                settings,
+                "push_check.yml",
+                request.hosts,
+                {"provision_push": variables(request, description), "provision_push_secret": key},
                 ssh_args=SSH,
-                variables={"provision_push": variables(request, description), "provision_push_secret": key},
             )
         )
     results, failures = host_results.of(outcome.results, "pushed_file_info", PushedFileInfoResult)
