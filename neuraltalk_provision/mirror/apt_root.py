@@ -122,20 +122,17 @@ class AptRoot:
         return self._run("apt-get", "-q", "--yes", how, "install", "--", *names)
 
     def _run(self, *command: str) -> tuple[programs.Ended, bytes]:
-        return _run(command, self._folder / "apt.conf", self._stop)
-
-
-def _run(command: Sequence[str], settings: Path, stop: Event) -> tuple[programs.Ended, bytes]:
-    """How a program of apt ended, and what it printed."""
-
-    def too_much() -> MirrorError:
-        return MirrorError(f"{command[0]} printed more than {LARGEST:,} bytes", advice="Do not use this repository.")
-
-    environment = {**os.environ, "APT_CONFIG": str(settings), "LC_ALL": "C"}
-    ended, output = programs.captured(command, environment, LARGEST, too_much=too_much, stop=stop, silence=SILENCE)
-    if stop.is_set():
-        raise MirrorError("it was stopped", advice="Run the same command again.")
-    return ended, output
+        """How a program of apt ended, and what it printed."""
+        too_much = MirrorError(
+            f"{command[0]} printed more than {LARGEST:,} bytes", advice="Do not use this repository."
+        )
+        environment = {**os.environ, "APT_CONFIG": str(self._folder / "apt.conf"), "LC_ALL": "C"}
+        ended, output = programs.captured(
+            command, environment, LARGEST, too_much=too_much, stop=self._stop, silence=SILENCE
+        )
+        if self._stop.is_set():
+            raise MirrorError("it was stopped", advice="Run the same command again.")
+        return ended, output
 
 
 def _problem(ended: programs.Ended, output: bytes) -> str:

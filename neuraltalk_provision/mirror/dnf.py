@@ -54,10 +54,7 @@ def ask(request: Mapping[str, Any], work: Path, stop: Event) -> dnf_answer.Answe
         work.mkdir(parents=True, exist_ok=True)
         asked = work / "asked.json"
         asked.write_text(json.dumps({**request, "work": str(work.absolute())}), encoding="utf-8")
-
-    def too_much() -> MirrorError:
-        return MirrorError(f"dnf named more than {LONGEST:,} bytes of packages", advice="Use other repositories.")
-
+    too_much = MirrorError(f"dnf named more than {LONGEST:,} bytes of packages", advice="Use other repositories.")
     command = [python, "-I", str(PROGRAM), str(asked)]
     ended, answer = programs.captured(command, environment(work), LONGEST, too_much=too_much, stop=stop)
     if stop.is_set():

@@ -108,12 +108,8 @@ def _fetched(address: str, environment: Mapping[str, str], stop: Event) -> tuple
         *("--speed-limit", "100", "--speed-time", "60", "--retry", "3", "--max-filesize", str(_LARGEST)),
         *("--header", f"Accept: {_ACCEPT}", "--write-out", "\\n%{url_effective}", "--url", address),
     ]
-
-    def too_much() -> UsageError:
-        return UsageError(
-            f"{address}: its page has more than {_LARGEST:,} bytes", advice="Check that it is a package index."
-        )
-
+    words = f"{address}: its page has more than {_LARGEST:,} bytes"
+    too_much = UsageError(words, advice="Check that it is a package index.")
     variables = {**os.environ, **environment}
     ended, content = programs.captured(command, variables, _LARGEST, too_much=too_much, stop=stop)
     if ended.code == 22 and re.search(r"error: (404|410)\b", ended.errors):

@@ -86,7 +86,7 @@ def captured(
     environment: Mapping[str, str],
     most: int,
     *,
-    too_much: Callable[[], Exception] | None = None,
+    too_much: Exception | None = None,
     stop: Event | None = None,
     silence: float = 0,
 ) -> tuple[Ended, bytes]:
@@ -98,7 +98,7 @@ def captured(
 
     def keep(data: bytes) -> None:
         if too_much and len(output) + len(data) > most:
-            raise too_much()
+            raise too_much
         output.extend(data[: most - len(output)])
 
     ended = run(command, environment, sink=keep, stop=stop, silence=silence)
@@ -137,17 +137,10 @@ def conversation(command: Sequence[str], environment: Mapping[str, str]) -> Iter
 
 def output(command: Sequence[str], environment: Mapping[str, str], largest: int) -> tuple[int, bytes]:
     """(exit code, stdout) of a program. Raises MirrorError if stdout is longer than `largest` bytes."""
-    process = _open(command, environment, subprocess.DEVNULL, subprocess.PIPE, subprocess.DEVNULL)
-    assert process.stdout
-    try:
-        found = process.stdout.read(largest + 1)
-        if len(found) > largest:
-            raise MirrorError(
-                f"{Path(command[0]).name} wrote more than {largest:,} bytes", advice="Do not use this source."
-            )
-        return process.wait(), found
-    finally:
-        _end(process)
+    words = f"{Path(command[0]).name} wrote more than {largest:,} bytes"
+    too_much = MirrorError(words, advice="Do not use this source.")
+    ended, found = captured(command, environment, largest, too_much=too_much)
+    return ended.code, found
 
 
 def _open(

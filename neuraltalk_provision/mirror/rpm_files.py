@@ -105,10 +105,7 @@ def make_index(folder: Path, work: Path, stop: Event) -> dict[str, bytes]:
 
 def _run(command: Sequence[str], work: Path, stop: Event) -> tuple[int, str]:
     """(exit code, what it printed) of a program."""
-
-    def too_much() -> MirrorError:
-        return MirrorError(f"{command[0]} wrote more than {_LONGEST:,} bytes", advice="Do not use these packages.")
-
+    too_much = MirrorError(f"{command[0]} wrote more than {_LONGEST:,} bytes", advice="Do not use these packages.")
     ended, said = programs.captured(command, dnf.environment(work), _LONGEST, too_much=too_much, stop=stop)
     if stop.is_set():
         raise MirrorError("stopped while packages were checked", advice="Run the same command again.")
