@@ -83,9 +83,7 @@ def open_with_digest(demand: Demand) -> tuple[lock.Lock, str]:
         return lock.Lock(), ""
     content = lock.load(demand.mirror)
     if demand.mirror_trust != "unsigned":
-        _refuse(
-            _judge_all(demand, content, signature_files.read(demand.mirror / lock.SIGNATURES), datetime.now(tz=UTC))
-        )
+        _refuse(judge(demand, content, signature_files.read(demand.mirror / lock.SIGNATURES)))
     return lock.parse(content, demand.mirror), sha256(content).hexdigest()
 
 
@@ -98,11 +96,6 @@ def check(demand: Demand, content: bytes, signatures: Mapping[str, bytes]) -> No
         _refuse(judge(demand, content, (sorted(files, key=lambda file: file[0]), "", "")))
 
 
-def judge(demand: Demand, content: bytes, beside: SignatureFiles) -> Trust:
-    """What signatures over any content are worth. The words of a refusal are about a lock."""
-    return _judge_all(demand, content, beside, datetime.now(tz=UTC))
-
-
 def _refuse(found: Trust) -> None:
     if found.refusal:
         raise MirrorError("\n".join([found.refusal, *map(str, found.signatures)]), advice=found.advice)
@@ -113,12 +106,13 @@ def examine(demand: Demand, now: datetime | None = None) -> tuple[lock.Lock, Tru
     if lock.is_new(demand.mirror):
         return lock.Lock(), Trust("", demand.mirror_trust)
     content = lock.load(demand.mirror)
-    return lock.parse(content, demand.mirror), _judge_all(
-        demand, content, signature_files.read(demand.mirror / lock.SIGNATURES), now or datetime.now(tz=UTC)
-    )
+    known, files = lock.parse(content, demand.mirror), signature_files.read(demand.mirror / lock.SIGNATURES)
+    return known, judge(demand, content, files, now)
 
 
-def _judge_all(demand: Demand, content: bytes, beside: SignatureFiles, now: datetime) -> Trust:
+def judge(demand: Demand, content: bytes, beside: SignatureFiles, now: datetime | None = None) -> Trust:
+    """What signatures over any content are worth. The words of a refusal are about a lock."""
+    now = now or datetime.now(tz=UTC)
     files, problem, advice = beside
     allowed: tuple[Signer, ...] | None = None
     found: tuple[Signature, ...] = ()
