@@ -119,7 +119,7 @@ def test_rate_that_has_begun_to_fall_goes_on_where_it_was() -> None:
 
 def test_what_is_said_anew_wins_and_what_was_the_old_runs_own_is_left_behind() -> None:
     own = {"checkpoint_path": "/old", "start_from": "/older.t7", "id": "x"}
-    (run,) = resumed(replace(BASE, arguments={**BASE.arguments, **own}), 4000, "-max_iters", "50000", "-seed", "9")
+    (run,) = resumed(replace(BASE, arguments={**BASE.arguments, **own}), 4000, "--max_iters", "50000", "-seed", "9")
     assert (run.arguments["max_iters"], run.arguments["seed"]) == ("50000", "9")
     assert own.keys() & run.arguments.keys() == set()
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat,
 from neuraltalk_provision import field_words, yaml_file
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.field_words import Problem
-from neuraltalk_provision.runs.request.spec import PROCESSOR
+from neuraltalk_provision.runs.request.spec import PROCESSOR, words
 
 SUFFIXES = (".yml", ".yaml")
 Value = Annotated[str | int | float, BeforeValidator(yaml_file.not_boolean)]
@@ -66,13 +66,8 @@ class RunDocument(BaseModel):
     def arguments(self, given: Sequence[str]) -> list[str]:
         """The options as arguments of a command line; `given` are those of the command line and override the file's."""
         named = {option.lstrip("-") for option in given[::2]}
-        own = [
-            part
-            for name, value in self.options.items()
-            if name not in named
-            for part in (f"-{name}", as_argument(value))
-        ]
-        return [*own, *given]
+        own = {name: as_argument(value) for name, value in self.options.items() if name not in named}
+        return [*words(own), *given]
 
 
 def as_argument(value: str | int | float) -> str:

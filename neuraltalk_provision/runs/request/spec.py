@@ -119,6 +119,11 @@ def parse(
     return RunSpec(run_id, program, arguments, files, gpu, 0 if gpu == PROCESSOR else needed)
 
 
+def words(options: Mapping[str, str]) -> list[str]:
+    """The options as words of the program's command line."""
+    return [word for name, value in options.items() for word in (f"-{name}", value)]
+
+
 def _refuse_invalid(name: str, value: str, option: Option) -> None:
     """UsageError if the value is not of the option's type, or outside its bounds."""
     match option.type:

@@ -88,20 +88,19 @@ def resume(
     start of finetuning. `given` are options that are changed: they count from the start of the new run. The optimiser
     starts without a state, because train.lua saves only weights. Raises UsageError if there is nothing left to do.
     """
-    requested = {name: value for name, value in run.arguments.items() if name not in _OWN}
+    changed = {word.lstrip("-") for word in given[::2]}
+    requested = {name: value for name, value in run.arguments.items() if name not in _OWN and name not in changed}
     until = _still(run.until, begins)
-    arguments = [
-        word for name, value in requested.items() if f"-{name}" not in given[::2] for word in (f"-{name}", value)
-    ]
-    whole = spec.parse(TRAIN, new_id, [*arguments, *given], run.gpu, run.memory or None, ends=True)
-    counted = _counted_on(replace(whole, id=run.id), begins, {word.lstrip("-") for word in given[::2]})
-    arguments = [word for name, value in {**whole.arguments, **counted}.items() for word in (f"-{name}", value)]
+    whole = spec.parse(TRAIN, new_id, [*spec.words(requested), *given], run.gpu, run.memory or None, ends=True)
+    counted = _counted_on(replace(whole, id=run.id), begins, changed)
+    arguments = spec.words({**whole.arguments, **counted})
     again = spec.parse(TRAIN, new_id, arguments, run.gpu, run.memory or None, ends=bool(until))
     first = replace(again, stage=run.stage, until=until, parent={"id": origin, "choose": choose})
     following, before = [first], first.id
     for stage in later:
-        options = [word for name, value in stage.arguments.items() for word in (f"-{name}", value)]
-        anew = spec.parse(TRAIN, stage.id, options, run.gpu, run.memory or None, ends=bool(stage.until))
+        anew = spec.parse(
+            TRAIN, stage.id, spec.words(stage.arguments), run.gpu, run.memory or None, ends=bool(stage.until)
+        )
         parent = {"id": before, "choose": "best"}
         following.append(replace(anew, stage=stage.stage, until=stage.until, needs=before, parent=parent))
         before = stage.id

@@ -102,8 +102,7 @@ def again(run: RunState, taken: Sequence[str], gpu: str, memory: int | None) -> 
     number = 1
     while f"{run.id}-check-{number}" in taken:
         number += 1
-    arguments = [part for name, value in options.items() for part in (f"-{name}", value)]
-    return spec.parse("eval.lua", f"{run.id}-check-{number}", arguments, gpu, memory)
+    return spec.parse(EVAL, f"{run.id}-check-{number}", spec.words(options), gpu, memory)
 
 
 def _evaluate(run: RunState, evaluation: RunSpec, settings: Settings) -> tuple[RunEnd | str, Scorer | None]:
