@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from neuraltalk_provision.catalogue import pythons, tried
@@ -48,6 +48,8 @@ PIECES = (
 """(what is compared with what was tried, and the two pieces of it that must have one version)."""
 UNPACKED = 4
 """How much larger OS packages are when they are installed."""
+InWords = Callable[[int], str]
+"""A number of bytes in words."""
 
 
 def obstacles(
@@ -59,7 +61,7 @@ def obstacles(
     `shares` another host builds in the stack root, and the OS packages are unpacked in /var/cache.
     """
     yield from state.obstacles
-    yield from _temporary(state, recipe, builds, pushed)
+    yield from temporary(state, max(_sizes(recipe, builds)), pushed, _gb)
     yield from _pip(state, recipe, builds)
     yield from _programs(state, builds)
     yield from _limits(state, recipe, builds)
@@ -69,21 +71,25 @@ def obstacles(
 
 
 def _disk(state: HostState, recipe: Recipe, builds: Sequence[str]) -> Iterator[str]:
-    """Why the disk of the stack root does not suffice."""
     # The archive of the OS packages is sent there and unpacked there.
     held = sum(_sizes(recipe, builds)) + _packages(recipe, builds)
     needed = held + (state.build_space if "torch" in builds else 0)
+    files = FILES if "torch" in builds else FEW_FILES if builds else 0
+    return stack_root(state, needed, files, "the build", _gb)
+
+
+def stack_root(state: HostState, needed: int, files: int, what: str, in_words: InWords) -> Iterator[str]:
+    """Why the disk of the stack root does not suffice for what needs so many bytes and files."""
     disk = state.disk
-    if disk.free < needed and builds:
+    if disk.free < needed:
         yield (
-            f"{disk.path} has {_gb(disk.free)} free, but the build needs {_gb(needed)}: "
+            f"{disk.path} has {in_words(disk.free)} free, but {what} needs {in_words(needed)}: "
             "free some space there, or choose another stack_root"
         )
-    files = FILES if "torch" in builds else FEW_FILES if builds else 0
     if disk.files is not None and disk.files < files:
         yield (
             f"the file system of {disk.path} has space for {disk.files} more files and directories (inodes, see "
-            f"`df -i`), but the build needs {files}: remove files there, or choose another stack_root"
+            f"`df -i`), but {what} needs {files}: remove files there, or choose another stack_root"
         )
     if not disk.writable:
         yield (
@@ -137,15 +143,15 @@ def _remount(directory: Directory, option: str) -> str:
     return f"remount it (mount -o remount,{option}{place}), and change /etc/fstab"
 
 
-def _temporary(state: HostState, recipe: Recipe, builds: Sequence[str], pushed: bool) -> Iterator[str]:
-    """Why Ansible's temporary files have no place."""
-    place, largest = state.temporary, max(_sizes(recipe, builds), default=0)
+def temporary(state: HostState, largest: int, pushed: bool, in_words: InWords) -> Iterator[str]:
+    """Why Ansible's temporary files have no place; `largest` is the largest file that is sent, in bytes."""
+    place = state.temporary
     if place.problem:
         yield place.problem
     elif pushed and place.free is not None and place.free < largest:
         yield (
-            f"{place.path}, through which files are sent, has {_gb(place.free)} free, but the largest file has "
-            f"{_gb(largest)}: free some space there, or set ansible_remote_tmp to a directory on a larger disk"
+            f"{place.path}, through which files are sent, has {in_words(place.free)} free, but the largest file has "
+            f"{in_words(largest)}: free some space there, or set ansible_remote_tmp to a directory on a larger disk"
         )
 
 

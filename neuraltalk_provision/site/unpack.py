@@ -10,10 +10,10 @@ from neuraltalk_provision.catalogue.recipe import Recipe
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.results.cache import Runtime
 from neuraltalk_provision.results.host_state import HostState
+from neuraltalk_provision.site.obstacles import FEW_FILES, stack_root, temporary
 
 TIMES = 2
 """How large a tar and what is unpacked of it are together, in sizes of the tar."""
-FEW_FILES = 2_000
 
 
 @dataclass(frozen=True)
@@ -69,31 +69,10 @@ def obstacles(state: HostState, recipe: Recipe, unpack: Unpack, pushed: bool) ->
     not built yet, its size is not known.
     """
     yield from state.obstacles
-    place, disk, beside = state.temporary, state.disk, _beside(recipe, unpack)
-    largest = max(unpack.size, *beside)
-    if place.problem:
-        yield place.problem
-    elif pushed and place.free is not None and place.free < largest:
-        yield (
-            f"{place.path}, through which files are sent, has {_mb(place.free)} free, but the largest file has "
-            f"{_mb(largest)}: free some space there, or set ansible_remote_tmp to a directory on a larger disk"
-        )
+    beside = _beside(recipe, unpack)
+    yield from temporary(state, max(unpack.size, *beside), pushed, _mb)
     needed = TIMES * unpack.size + sum(beside) + (_packages(recipe) if unpack.lacks else 0)
-    if disk.free < needed:
-        yield (
-            f"{disk.path} has {_mb(disk.free)} free, but unpacking the generation needs {_mb(needed)}: free some space "
-            "there, or choose another stack_root"
-        )
-    if disk.files is not None and disk.files < FEW_FILES:
-        yield (
-            f"the file system of {disk.path} has space for {disk.files} more files and directories (inodes, see "
-            f"`df -i`), but a generation needs {FEW_FILES}: remove files there, or choose another stack_root"
-        )
-    if not disk.writable:
-        yield (
-            f"{disk.path} cannot be written by the user that Ansible becomes (uid {state.user.uid}): set "
-            "ansible_become, or choose another stack_root"
-        )
+    yield from stack_root(state, needed, FEW_FILES, "unpacking the generation", _mb)
 
 
 def by_builder(
