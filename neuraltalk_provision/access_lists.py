@@ -1,4 +1,4 @@
-"""Lists of further users and groups who may use a file of this machine, beside its owner and its mode."""
+"""Who may use a file of this machine: the name of its owner, and lists of further users beside its mode."""
 
 from __future__ import annotations
 
@@ -25,8 +25,12 @@ def nfs4_writers(path: Path, status: os.stat_result) -> tuple[str, str]:
                 return None
             raise
 
+    return access_list.others(read, status.st_uid, user_name(status.st_uid), bool(status.st_mode & stat.S_IWGRP))
+
+
+def user_name(number: int) -> str:
+    """The name of a user, or `uid NUMBER` if there is none."""
     try:
-        name = pwd.getpwuid(status.st_uid).pw_name
+        return pwd.getpwuid(number).pw_name
     except KeyError:
-        name = ""
-    return access_list.others(read, status.st_uid, name, bool(status.st_mode & stat.S_IWGRP))
+        return f"uid {number}"

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import shlex
 import stat
 from pathlib import Path
@@ -105,18 +104,11 @@ def _check_owner(path: Path, found: os.stat_result, above: Path) -> None:
     me = os.geteuid()
     if found.st_uid == me or (me == 0 and found.st_uid == above.stat().st_uid):
         return
-    owner, directory = user_name(found.st_uid), path if path.is_dir() else path.parent
+    owner, own = access_lists.user_name(found.st_uid), access_lists.user_name(me)
+    directory = path if path.is_dir() else path.parent
     raise UsageError(
-        f"{path} belongs to {owner}, and this command runs as {user_name(me)}: the journal of a site has one user, so "
+        f"{path} belongs to {owner}, and this command runs as {own}: the journal of a site has one user, so "
         "that nobody overlooks the rollout of another",
         advice=f"Run the command as {owner}. Or, if {owner} does not use this site any more, as root: "
-        f"chown -R {user_name(me)} {shlex.quote(str(directory))}",
+        f"chown -R {own} {shlex.quote(str(directory))}",
     )
-
-
-def user_name(number: int) -> str:
-    """The name of a user, or `uid NUMBER` if there is none."""
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return f"uid {number}"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import pwd
 import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from neuraltalk_provision.access_lists import user_name
 from neuraltalk_provision.errors import MirrorError
 
 FILE_NAME = ".mirror.lock-guard"
@@ -29,30 +29,32 @@ def held(mirror: Path) -> Iterator[None]:
         mirror.mkdir(parents=True, exist_ok=True)
         handle = _open(mirror / FILE_NAME)
     try:
-        _wait(handle, mirror / FILE_NAME)
+        if holders := locked_by(handle, PATIENCE):
+            raise MirrorError(
+                f"{mirror} is being changed by another process: {holders} has locked {FILE_NAME}, and {PATIENCE:.0f} s "
+                "of waiting were not enough",
+                advice="Wait until that process has ended, or end it if it hangs. Then run the same command again.",
+            )
         yield
     finally:
         os.close(handle)
 
 
-def _wait(handle: int, file: Path) -> None:
-    """Lock the guard. Raises MirrorError that says who holds it."""
-    deadline = time.monotonic() + PATIENCE
+def locked_by(handle: int, patience: float) -> str:
+    """Lock an open file, and wait so many seconds for it; the processes that still have it then, in words."""
+    deadline = time.monotonic() + patience
     while True:
         try:
-            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return ""
         except BlockingIOError:
             if time.monotonic() > deadline:
-                raise MirrorError(
-                    f"{file.parent} is being changed by another process: {holders(handle)} has locked {file.name}, "
-                    f"and {PATIENCE:.0f} s of waiting were not enough",
-                    advice="Wait until that process has ended, or end it if it hangs. Then run the same command again.",
-                ) from None
+                return _holders(handle)
         time.sleep(0.05)
 
 
-def holders(handle: int) -> str:
-    """The processes of this machine that have locked an open file, in words."""
+def _holders(handle: int) -> str:
+    """The processes of this machine that have locked an open file, in words; never empty."""
     found = []
     with suppress(OSError):
         end = f":{os.fstat(handle).st_ino}"
@@ -67,7 +69,7 @@ def _process(pid: str) -> str:
     place = _LOCKS.parent / pid
     try:
         name = (place / "comm").read_text(encoding="utf-8", errors="replace").strip()
-        return f"pid {pid} ({name}) of {_user(place.stat().st_uid)}"
+        return f"pid {pid} ({name}) of {user_name(place.stat().st_uid)}"
     except OSError:
         return f"pid {pid}"
 
@@ -108,8 +110,8 @@ def writing(mirror: Path) -> Iterator[None]:
         place = _nearest(mirror)
         found = place.stat()
         raise MirrorError(
-            f"{place} cannot be written by {_user(os.geteuid())}: it belongs to {_user(found.st_uid)} and has mode "
-            f"{stat.S_IMODE(found.st_mode):04o}",
+            f"{place} cannot be written by {user_name(os.geteuid())}: it belongs to {user_name(found.st_uid)} and has "
+            f"mode {stat.S_IMODE(found.st_mode):04o}",
             advice="Run the command as a user who may write there, or give this user the right to write.",
         ) from error
 
@@ -117,10 +119,3 @@ def writing(mirror: Path) -> Iterator[None]:
 def _nearest(path: Path) -> Path:
     """The path, or the nearest directory above it that exists."""
     return next((place for place in (path, *path.parents) if place.exists()), Path("/"))
-
-
-def _user(number: int) -> str:
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return f"user {number}"

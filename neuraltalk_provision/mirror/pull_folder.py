@@ -6,10 +6,8 @@ Only the process that holds its guard works there, so what an ended process left
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,26 +34,15 @@ def working(mirror: Path) -> Iterator[Path]:
 def _guard(cache: Path) -> Iterator[None]:
     handle = os.open(cache / "guard", os.O_RDONLY | os.O_CREAT | guard.FLAGS, 0o644)
     try:
-        end = time.monotonic() + PATIENCE
-        while not _held(handle):
-            if time.monotonic() > end:
-                raise MirrorError(
-                    f"another `provision mirror pull` works on {cache.parent} at this moment: "
-                    f"{guard.holders(handle)} has locked {cache / 'guard'}",
-                    advice="Wait until it has ended; then this command moves only what is still missing.",
-                )
-            time.sleep(0.1)
+        if holders := guard.locked_by(handle, PATIENCE):
+            raise MirrorError(
+                f"another `provision mirror pull` works on {cache.parent} at this moment: {holders} has locked "
+                f"{cache / 'guard'}",
+                advice="Wait until it has ended; then this command moves only what is still missing.",
+            )
         yield
     finally:
         os.close(handle)
-
-
-def _held(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _remove_rest(cache: Path) -> None:

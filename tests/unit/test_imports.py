@@ -163,7 +163,6 @@ IMPORTERS = {
         "fleet/database.py",
         "log_files.py",
         "mirror/guard.py",
-        "mirror/pull_folder.py",
         "mirror/remains.py",
         "site/keeper.py",
     },
