@@ -149,11 +149,7 @@ def _check(file: Path, connection: sqlite3.Connection) -> None:
     if application != APPLICATION:
         raise UsageError(f"{file} is a database of another program, not a journal", advice=place.way_out(file))
     if version > VERSION:
-        raise UsageError(
-            f"{file} was written by a newer version of provision: its tables have version {version}, and this one "
-            f"knows {VERSION}",
-            advice="Use that version, or update this one. The journal was not changed.",
-        )
+        raise newer(file, f"its tables have version {version}, and this one knows {VERSION}")
     if _tables(connection) != _known_tables():
         raise damaged(file, "its tables are not those that provision makes")
 
@@ -174,6 +170,14 @@ def _tables(connection: sqlite3.Connection) -> frozenset[tuple[str, str, str]]:
 def _known_tables() -> frozenset[tuple[str, str, str]]:
     with empty() as connection:
         return _tables(connection)
+
+
+def newer(file: Path, why: str) -> UsageError:
+    """The error for a journal that has what only a newer version can read."""
+    return UsageError(
+        f"{file} was written by a newer version of provision: {why}",
+        advice="Use that version, or update this one. The journal was not changed.",
+    )
 
 
 def damaged(file: Path, why: str) -> UsageError:

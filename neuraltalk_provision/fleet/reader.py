@@ -6,15 +6,17 @@ Each answer is read in one short transaction, so it is from one moment, and no w
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import Strict, ValidationError
 
+from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.fleet import database
 from neuraltalk_provision.fleet.records import (
     MOST_HOSTS,
@@ -50,6 +52,14 @@ class Past:
     unproved: Mapping[str, str] = field(default_factory=dict)
     begun: frozenset[str] = frozenset()
     unfinished: frozenset[str] = frozenset()
+
+
+class _Count(Result):
+    """How many hosts have this outcome of a step."""
+
+    step: Annotated[Step, Strict(False)]
+    outcome: Annotated[Outcome, Strict(False)]
+    hosts: int
 
 
 class Reader:
@@ -153,13 +163,12 @@ class Reader:
 
     def _summary(self, row: sqlite3.Row) -> Summary:
         (size,) = self._connection.execute("SELECT count(*) FROM hosts WHERE rollout = ?", (row["number"],)).fetchone()
-        counted = self._connection.execute(
-            "SELECT step, outcome, count(*) FROM records WHERE rollout = ? GROUP BY step, outcome", (row["number"],)
+        rows = self._connection.execute(
+            "SELECT step, outcome, count(*) AS hosts FROM records WHERE rollout = ? GROUP BY step, outcome",
+            (row["number"],),
         )
-        try:
-            counts = {(Step(step), Outcome(outcome)): number for step, outcome, number in counted.fetchmany(100)}
-        except ValueError as error:
-            raise database.damaged(self.file, str(error)) from error
+        counted = [self._read(_Count, dict(one), "a record") for one in rows.fetchmany(100)]
+        counts = {(one.step, one.outcome): one.hosts for one in counted}
         return self._read(Summary, {**self._fields(row), "size": size, "counts": counts}, "a rollout")
 
     def _fields(self, row: sqlite3.Row) -> dict[str, Any]:
@@ -167,10 +176,18 @@ class Reader:
         try:
             return {**dict(row), "options": Options.model_validate_json(row["options"])}
         except ValidationError as error:
-            raise database.damaged(self.file, f"the options of a rollout: {problems(error)}") from error
+            raise self._wrong("the options of a rollout", error) from error
 
     def _read(self, shape: type[Read], fields: Mapping[str, Any], what: str) -> Read:
         try:
             return shape.model_validate(fields)
         except ValidationError as error:
-            raise database.damaged(self.file, f"{what} is not as expected: {problems(error)}") from error
+            raise self._wrong(what, error) from error
+
+    def _wrong(self, what: str, error: ValidationError) -> UsageError:
+        """The error for a part of the journal: a newer version has further words for what is done, and how it ended."""
+        found = error.errors(include_url=False)
+        words = [str(one["input"]) for one in found if one["type"] in ("enum", "literal_error")]
+        if len(words) == len(found) and all(re.fullmatch(r"[a-z][a-z_]{0,39}", word) for word in words):
+            return database.newer(self.file, f"this one does not know {', '.join(words)} in {what}")
+        return database.damaged(self.file, f"{what} is not as expected: {problems(error)}")

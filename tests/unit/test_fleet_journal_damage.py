@@ -98,13 +98,13 @@ WRONG_ROWS: dict[str, Callable[[Path], object]] = {
         file, "UPDATE hosts SET host = 'a' || char(10) WHERE host = 'node7.example.org'"
     ),
     "a wave that is text": lambda file: change(file, "UPDATE hosts SET wave = 'first'"),
-    "a step that nobody knows": lambda file: change(file, "UPDATE records SET step = 'dance'"),
+    "a step that is no word": lambda file: change(file, "UPDATE records SET step = 'dance' || char(10)"),
     "an outcome that nobody knows": lambda file: change(file, "UPDATE records SET outcome = x'ff00'"),
     "a reason of two megabytes": lambda file: change(
         file, "UPDATE records SET reason = hex(zeroblob(1000000)) WHERE host = 'node7.example.org'"
     ),
     "a time that is none": lambda file: change(file, "UPDATE records SET started = 9e999"),
-    "a status that nobody knows": lambda file: change(file, "UPDATE rollouts SET status = 'lost'"),
+    "a status that is no word": lambda file: change(file, "UPDATE rollouts SET status = 'lost!'"),
     "options that are no JSON": lambda file: change(file, "UPDATE rollouts SET options = '{'"),
     "options that are others": lambda file: change(file, "UPDATE rollouts SET options = '{\"waves\": 7}'"),
 }
@@ -162,6 +162,28 @@ def test_journal_of_a_newer_version_is_refused_with_both_versions(file: Path, us
     ):
         use(file)
     assert file.read_bytes() == before
+
+
+@USES
+@pytest.mark.parametrize(
+    ("change_of", "what"),
+    [
+        ("records SET outcome = 'stranded'", "a record"),
+        ("records SET step = 'stranded'", "a record"),
+        ("rollouts SET status = 'stranded'", "a rollout"),
+        ("rollouts SET phase = 'stranded'", "a rollout"),
+        ("rollouts SET options = json_set(options, '$.busy', 'stranded')", "the options of a rollout"),
+    ],
+)
+def test_word_of_a_newer_version_is_not_called_a_damage(
+    file: Path, use: Callable[[Path], None], change_of: str, what: str
+) -> None:
+    """The advice was to move the journal away, and with it the rollout that the newer version can continue."""
+    change(file, f"UPDATE {change_of}")
+    words = f"was written by a newer version of provision: this one does not know stranded in {what}$"
+    with pytest.raises(UsageError, match=words) as caught:
+        use(file)
+    assert caught.value.advice.startswith("Use that version, or update this one.")
 
 
 def test_garbage_as_the_name_of_the_controller_is_no_dead_one(file: Path) -> None:
