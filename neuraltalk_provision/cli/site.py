@@ -84,7 +84,12 @@ def site(
             lambda found: site_lines.show_found(found, output),
             given=[
                 name
-                for name, value in (("max_failures", max_failures), ("on_failure", on_failure), ("busy", busy))
+                for name, value in (
+                    ("max_failures", max_failures),
+                    ("on_failure", on_failure),
+                    ("busy", busy),
+                    ("stack_root", stack_root),
+                )
                 if value
             ],
             take_over=take_over,

@@ -176,10 +176,10 @@ def resume(
     """Continue the last rollout that did not finish, with its hosts and waves; so `limit` must be empty.
 
     `show` prints what was found. `given` names the settings that the user gave with this command: max_failures,
-    on_failure, busy; those not given are the rollout's. The hosts are asked again: what is done is not done twice, what
-    was undone since is done again, and what failed is tried again. A rollout that was on its way back goes on with
-    that: hosts that it activated return to their former generation. Hosts for which the mirror, the settings or the
-    inventory say something else now are set aside. Raises UsageError if there is no such rollout.
+    on_failure, busy, stack_root; those not given are the rollout's. The hosts are asked again: what is done is not done
+    twice, what was undone since is done again, and what failed is tried again. A rollout that was on its way back goes
+    on with that: hosts that it activated return to their former generation. Hosts for which the mirror, the settings or
+    the inventory say something else now are set aside. Raises UsageError if there is no such rollout.
     """
     if limit:
         raise UsageError(

@@ -224,6 +224,7 @@ def settings_of(earlier: Rollout, settings: Settings, given: Collection[str]) ->
         "on_failure": earlier.options.on_failure,
         "busy": earlier.options.busy,
         "max_failures": wave_rules.read_size(earlier.options.max_failures, "max_failures"),
+        "stack_root": earlier.options.stack_root or settings.stack_root,
     }
     return settings.model_copy(update={name: value for name, value in own.items() if name not in given})
 

@@ -469,6 +469,27 @@ def test_budget_of_a_rollout_that_is_continued_is_that_of_its_beginning(
     assert "was set aside when the rollout" in outcome.aside[0].reason
 
 
+@pytest.mark.parametrize("given", [[], ["stack_root"]])
+def test_rollout_is_continued_in_the_stack_root_in_which_it_began(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch, given: list[str]
+) -> None:
+    """`site --stack-root` was killed, and `--resume` without it asked for, and returned, what another root has."""
+    killed_at(fleet, 1)
+    with pytest.raises(SystemExit):
+        carried_out(found("staged"), settings.model_copy(update={"stack_root": "/srv/stack"}))
+    fleet.before, asked = lambda _: None, list[str]()
+
+    def survey(chosen: Settings, *_: object, **__: object) -> Survey:
+        asked.append(chosen.stack_root)
+        return found("staged")
+
+    monkeypatch.setattr("neuraltalk_provision.fleet.survey.survey", survey)
+    command.resume((), settings, Output(as_json=True), lambda _: None, given=given)
+    root = settings.stack_root if given else "/srv/stack"
+    assert asked == [root]
+    assert fleet.variables["release.yml"]["provision_stack_root"] == root
+
+
 def test_hosts_return_although_one_that_was_activated_is_off_now(
     fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
