@@ -40,5 +40,5 @@ def kept(plans: Sequence[HostPlan], changing: Collection[str], phase: Phase) -> 
         for plan in plans
         if phase is Phase.STAGE_ONLY
         or plan.host not in changing
-        or not (plan.share or plan.disturbs or plan.unconfirmed)
+        or not (plan.share or plan.current or plan.swaps or plan.unconfirmed)
     ]

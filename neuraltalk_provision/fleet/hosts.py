@@ -95,23 +95,30 @@ class Playbooks:
         return frozenset(host for host, builder in builders.items() if builder in used)
 
     def activate(self, hosts: Sequence[str]) -> Done:
-        """Make the new generation current on these hosts when nothing uses them, tested before and after."""
+        """Make the new generation current on these hosts when nothing uses them, tested before and after.
+
+        Where it is current already and was confirmed, it is only tested, which disturbs nobody.
+        """
         plans = [self._plans[host] for host in hosts]
         used = [plan.host for plan in plans if plan.disturbs]
-        bare = [plan.host for plan in plans if plan.share is None and not plan.disturbs]
+        again = [plan.host for plan in plans if plan.share is None and not plan.changes]
+        bare = [plan.host for plan in plans if plan.share is None and plan.changes and not plan.disturbs]
         done = self._activate(bare, refuse_starts=False) if bare else Done()
         idle = Done()
         if used:
             idle = self._activation.run(used, lambda names: self._activate_and_follow(names, plans))
             done = Done({**done.failed, **idle.failed}, {**done.aside, **idle.aside}, done.left | idle.left)
+        if again:
+            tested = self._done(steps.follow(again, self._given, self._settings, self._output))
+            done = replace(done, failed={**done.failed, **tested.failed})
         tried = set(used) - idle.aside.keys() - idle.left
         rest = [plan for plan in plans if plan.share and plan.share.builder not in tried]
         done = self._follow(rest, done)
-        # An earlier rollout left the nodes of these drained, because the generation had failed on them.
-        others = {plan.host for plan in rest if plan.share and plan.share.builder not in hosts}
-        if others:
-            broken = others & done.failed.keys()
-            self._activation.lift_leftovers(sorted(others - broken), broken=sorted(broken))
+        # An earlier rollout can have left the nodes of these drained, because the generation had failed on them.
+        kept = {*again, *(one.host for one in rest if one.share and one.share.builder not in {*used, *bare})}
+        if kept:
+            broken = kept & done.failed.keys()
+            self._activation.lift_leftovers(sorted(kept - broken), broken=sorted(broken))
         return replace(done, drained=idle.drained)
 
     def _activate_and_follow(self, hosts: Sequence[str], plans: Sequence[HostPlan]) -> Done:
@@ -126,12 +133,7 @@ class Playbooks:
         given = {**self._given, "provision_refuse_starts": refuse_starts, "provision_expected": expected}
         activated = steps.activate(hosts, given, self._settings, self._output)
         self.not_removed |= activated.not_removed
-        failures = [
-            # The host had the new generation already, so its own return led nowhere.
-            failure if self._plans[failure.host].changes else replace(failure, not_undone=True)
-            for failure in activated.failures
-        ]
-        return self._done(failures, asked_again=refuse_starts)
+        return self._done(activated.failures, asked_again=refuse_starts)
 
     def _follow(self, plans: Sequence[HostPlan], done: Done) -> Done:
         """Verify on these hosts, which share a stack root with one that was activated."""

@@ -95,7 +95,9 @@ def _next_steps(outcome: FleetOutcome, resumed: bool) -> list[str]:
     )
     silent = {failure.host for failure in outcome.site.failures if failure.silent} & lost
     silent -= {*_of_roots(outcome.site.plans, outcome.unstaged)}
-    failed = sorted(lost - silent - set(sharing))
+    tested = {plan.host for plan in outcome.site.plans if plan.share is None and not plan.changes} & lost
+    silent -= tested
+    failed = sorted(lost - silent - tested - set(sharing))
     steps = []
     if outcome.returned:
         steps.append(f"Their former generation is current again on {named(outcome.returned)}.")
@@ -106,6 +108,11 @@ def _next_steps(outcome: FleetOutcome, resumed: bool) -> list[str]:
         )
     if failed:
         steps.append(f"The generation that was current on {named(failed)} is still current and complete.")
+    if tested:
+        steps.append(
+            f"Nothing was changed on {named(sorted(tested))}, where the current generation was only to be tested "
+            f"again. `{rollback_of(_of_roots(outcome.site.plans, tested))}` makes the previous one current."
+        )
     if silent:
         steps.append(
             f"Which generation is current on {named(sorted(silent))} is not known. A host that was lost during its "

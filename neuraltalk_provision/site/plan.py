@@ -91,7 +91,7 @@ class HostPlan:
     @property
     def disturbs(self) -> bool:
         """Whether activation changes what programs may use now: the current generation, or a cuDNN."""
-        return self.share is None and bool(self.current or self.swaps)
+        return self.share is None and self.changes and bool(self.current or self.swaps)
 
     @property
     def changes(self) -> bool:

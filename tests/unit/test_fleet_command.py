@@ -265,14 +265,15 @@ def test_a_killed_controller_is_continued_and_does_nothing_twice(
     assert newest(settings).status is Status.RUNNING
     assert newest(settings).outcome("node2", Step.ACTIVATE) is Outcome.STARTED
     fleet.before = lambda _: None
-    # node2 was activated, but its controller did not live to hear it: it is activated and tested again.
+    # node2 was activated and has confirmed it, but its controller did not live to hear it: it is tested again.
     plans = tuple(planned("converged" if host in ("node1", "node2") else "staged", host) for host in HOSTS)
     monkeypatch.setattr(
         "neuraltalk_provision.fleet.survey.survey",
         lambda *_, **__: Survey(plans, (), {}, {host: host for host in HOSTS}),
     )
     command.resume((), settings, Output(as_json=True), lambda _: None)
-    assert fleet.activated == [("node1",), ("node2", "node3"), ("node4", "node5", "node6")]
+    assert fleet.activated == [("node1",), ("node3",), ("node4", "node5", "node6")]
+    assert ("follow.yml", ("node2",)) in fleet.ran
 
 
 def test_a_host_whose_address_changed_is_not_continued(

@@ -7,12 +7,24 @@ from pathlib import Path
 
 import pytest
 
+from neuraltalk_provision.fleet import command
 from neuraltalk_provision.fleet.outcome import FleetOutcome
 from neuraltalk_provision.fleet.records import Outcome, Phase, Step
 from neuraltalk_provision.fleet.survey import Survey
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import codes
-from tests.unit.test_fleet_command import OFF, Fleet, carried_out, fleet, found, killed_at, newest, resumed, settings
+from tests.unit.test_fleet_command import (
+    OFF,
+    RUN,
+    Fleet,
+    carried_out,
+    fleet,
+    found,
+    killed_at,
+    newest,
+    resumed,
+    settings,
+)
 from tests.unit.test_fleet_evidence import FOUR, advice_of, changed, sharing
 
 __all__ = ["fleet", "settings"]
@@ -81,13 +93,35 @@ def test_host_on_which_the_current_generation_failed_is_tested_again(fleet: Flee
     chosen = changed(settings, waves=["100%"], max_failures=2)
     fleet.breaks = {"activate.yml": {"node1"}}
     assert not carried_out(found("staged", FOUR[:1]), chosen).succeeded
-    assert not carried_out(found("converged", FOUR[:1]), chosen).succeeded
-    fleet.breaks, fleet.ran = {}, []
+    fleet.breaks, fleet.ran = {"follow.yml": {"node1"}}, []
+    advice = advice_of(carried_out(found("converged", FOUR[:1]), chosen))
+    assert advice.startswith("Nothing was changed on node1, where the current generation was only to be tested again.")
+    assert "`provision rollback --limit node1` makes the previous one current." in advice
+    fleet.breaks = {}
     assert carried_out(found("converged", FOUR[:1]), chosen).succeeded
-    assert fleet.activated == [("node1",)]
+    assert [hosts for name, hosts in fleet.ran if name != "release.yml"] == [("node1",)] * 2
+    assert fleet.activated == []
     fleet.ran.clear()
     assert carried_out(found("converged", FOUR[:1]), chosen).succeeded
     assert fleet.ran == []
+
+
+@pytest.mark.parametrize("busy", ["skip", "refuse", "wait"])
+def test_host_whose_generation_is_only_tested_again_need_not_be_idle(
+    fleet: Fleet, settings: Settings, busy: str
+) -> None:
+    """It was lost after it had confirmed the new generation, and then a training of days began there."""
+    chosen = changed(settings, waves=["100%"], max_failures=2, busy=busy, busy_wait=1)
+    fleet.breaks, fleet.code = {"activate.yml": {"node1"}}, codes.HOST_HANGS
+    assert not carried_out(found("staged", FOUR[:1]), chosen).succeeded
+    fleet.breaks, fleet.uses, fleet.ran = {}, {"node1": {"runs": [RUN]}}, []
+    now = found("converged", FOUR[:1])
+    doubtful = command.unproved(now, chosen)
+    assert command.tested_again(now, Phase.FULL, doubtful) == ["node1"]
+    assert command.in_use(now, Phase.FULL, chosen, doubtful) == {}
+    outcome = carried_out(now, chosen)
+    assert (outcome.succeeded, fleet.activated) == (True, [])
+    assert fleet.ran[0] == ("follow.yml", ("node1",))
 
 
 def test_host_is_not_verified_if_the_one_that_works_for_it_could_not_build(fleet: Fleet, settings: Settings) -> None:
@@ -112,4 +146,4 @@ def test_host_that_works_for_others_is_tested_if_another_one_activated_while_it_
     assert fleet.activated == [("node2",)]
     fleet.ran.clear()
     assert carried_out(sharing("converged", "converged", "converged"), chosen).succeeded
-    assert fleet.activated == [("node1",)]
+    assert [hosts for name, hosts in fleet.ran if name == "follow.yml"] == [("node1",), ("node2",)]
