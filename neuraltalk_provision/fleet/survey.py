@@ -14,7 +14,17 @@ from neuraltalk_provision.fleet.budget import Budget
 from neuraltalk_provision.host_names import lines
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import advice, codes, converge, host_state, inventory_names, packages, sources, wheels
+from neuraltalk_provision.site import (
+    advice,
+    codes,
+    converge,
+    host_state,
+    inventory_names,
+    packages,
+    play_errors,
+    sources,
+    wheels,
+)
 from neuraltalk_provision.site.events import Failure
 from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan
@@ -84,7 +94,7 @@ def survey(
             advice=f"Give the inventory with which it was begun. {UNCHANGED}",
         )
     found = host_state.read_each(settings, catalogues.load(), there)
-    aside = [Aside(host, f"{host}: the inventory does not have it any more", codes.HOST_REFUSED) for host in gone]
+    aside = [Aside(host, f"{host}: {play_errors.REMOVED}", codes.HOST_REFUSED) for host in gone]
     aside += [failed(one) for one in found.failures]
     states = {}
     for host, state in found.states.items():

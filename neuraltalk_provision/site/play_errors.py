@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from neuraltalk_provision import inventories
 from neuraltalk_provision.errors import HostError, ProvisionError, UsageError
 from neuraltalk_provision.host_names import lines, named
 from neuraltalk_provision.site import codes
-from neuraltalk_provision.site.events import PlayResults
+from neuraltalk_provision.site.events import Failure, PlayResults
 
 # A range as in inventories. In a pattern, Ansible reads it as the position of hosts in a group.
 _RANGE = re.compile(r"(?P<before>[^,\s]*)\[(?P<first>\d+)[:-](?P<last>\d+)\](?P<after>[^,\s]*)")
 _UNMATCHED = re.compile(r"Could not match supplied host pattern,\s+ignoring:\s+([^\n]{1,300})")
+OF_THE_USER = frozenset({"state.yml", "runs.yml", "run.yml", "run_info.yml", "push_check.yml"})
+"""The playbooks whose limit a user wrote. That of the others consists of hosts that the inventory had before."""
+REMOVED = "the inventory does not have it any more"
 _MOST_NAMES = 5
 _MOST_FILES = 20
 
@@ -97,6 +101,25 @@ def unfinished(
         f"whether Ansible can read the inventory with its group_vars and host_vars{also}. The log has all that Ansible "
         "printed.",
     )
+
+
+def with_removed(code: int, results: PlayResults, playbook: str, hosts: Sequence[str]) -> tuple[int, PlayResults]:
+    """The exit code and the results, in which those of these hosts have failed that the inventory has lost.
+
+    An inventory that asks a cloud loses a host that is switched off, and that must not stop what is done on the others.
+    If it has lost all of these hosts, Ansible ended before the playbook.
+    """
+    unmatched = {one: found[1].strip() for one in results.early if (found := _UNMATCHED.search(one))}
+    lost = [host for host in hosts if host in unmatched.values()]
+    if not lost or playbook in OF_THE_USER:
+        return code, results
+    failures = (*results.failures, *(Failure(host, "", REMOVED, code=codes.HOST_REFUSED) for host in lost))
+    if len(lost) == len(hosts):
+        return 0, PlayResults(failures=failures)
+    early, warnings = (
+        tuple(one for one in told if unmatched.get(one) not in lost) for told in (results.early, results.warnings)
+    )
+    return code, replace(results, failures=failures, early=early, warnings=warnings)
 
 
 def _unmatched(text: str, limit: Sequence[str]) -> tuple[str, str]:

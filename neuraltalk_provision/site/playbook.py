@@ -175,10 +175,11 @@ def _run_once(request: Request, record: Recorder, on_event: Callable[[events.Eve
             runner.config.env = {**_callback(runner.config.env), **environ, **_bounded(), **places}
             runner.run()
         results = result_files.fetch(gathered.results(), folder, record.result)
+    rc, results = play_errors.with_removed(runner.rc, results, request.playbook, request.limit)
     record.end(request.playbook, runner.status, runner.rc, failed=bool(results.failures))
     if runner.status == "canceled":
         raise KeyboardInterrupt
-    return Outcome(runner.rc, results)
+    return Outcome(rc, results)
 
 
 def _refuse_missing(inventory: Inventory) -> None:

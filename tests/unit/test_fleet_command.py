@@ -407,7 +407,7 @@ def test_request_to_pause_counts_while_the_hosts_are_still_asked(
 def test_rollout_that_ends_in_the_middle_is_stopped_and_says_how_to_continue(
     fleet: Fleet, settings: Settings, error: BaseException
 ) -> None:
-    """Somebody removed a host from the inventory between two waves, or pressed Ctrl-C."""
+    """The inventory could not be read any more between two waves, or somebody pressed Ctrl-C."""
 
     def end(name: str) -> None:
         if name == "activate.yml" and fleet.activated:

@@ -19,7 +19,16 @@ import yaml
 from neuraltalk_provision import command_log, paths
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.results.host_state import StackStateResult
-from neuraltalk_provision.site import ansible_environment, codes, events, extra_vars, host_results, limits, playbook
+from neuraltalk_provision.site import (
+    ansible_environment,
+    codes,
+    events,
+    extra_vars,
+    host_results,
+    limits,
+    play_errors,
+    playbook,
+)
 from neuraltalk_provision.site.events import Failure, PlayResults
 from neuraltalk_provision.site.playbook import Outcome, Request
 from tests.unit import fake_ssh
@@ -279,6 +288,24 @@ def test_nonsense_is_recognised_in_what_both_ansible_cores_say(
     results = events.read(recorded[run])
     with pytest.raises(UsageError, match=words):
         playbook._refuse_unfinished(Outcome(0, results), Request("state.yml", Path("hosts.yml"), limit=limit))
+
+
+@pytest.mark.parametrize("core", ["core-2.16", "core-2.19"])
+@pytest.mark.parametrize("others", [[], ["node1"]])
+def test_host_that_the_inventory_has_lost_fails_and_the_others_go_on(core: str, others: list[str]) -> None:
+    """An inventory that asks a cloud lost a host that was switched off: the rollout ended in the middle of a wave."""
+    recorded = json.loads((EVENTS / f"{core}.json").read_text(encoding="utf-8"))["limit"]
+    done = [{"event": "runner_on_ok", "event_data": {"host": host, "res": {}, "task_action": "x"}} for host in others]
+    heard = [*recorded[:1], *done, {"event": "playbook_on_stats", "event_data": {"ok": dict.fromkeys(others, 1)}}]
+    results, limit = events.read(heard if others else recorded), ["nobody", *others]
+    code, found = play_errors.with_removed(0 if others else 1, results, "activate.yml", limit)
+    playbook._refuse_unfinished(Outcome(code, found), Request("activate.yml", Path("hosts.yml"), limit=limit))
+    assert [(one.host, one.code, one.silent) for one in found.failures] == [("nobody", codes.HOST_REFUSED, False)]
+    assert list(found.by_host("x")) == others
+    # What a user gives as --limit must be there.
+    code, found = play_errors.with_removed(code, results, "state.yml", limit)
+    with pytest.raises(UsageError, match="has no host or group called nobody"):
+        playbook._refuse_unfinished(Outcome(code, found), Request("state.yml", Path("hosts.yml"), limit=limit))
 
 
 def test_code_that_nothing_explains_is_an_error_with_what_ansible_said() -> None:
