@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from neuraltalk_provision import inventories
 from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.host_names import named
 from neuraltalk_provision.inventories import Inventory
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import ansible_inventory
@@ -22,18 +24,10 @@ _ADVICE = "`ansible-inventory -i INVENTORY --graph` lists its hosts and groups. 
 
 @dataclass(frozen=True)
 class Names:
-    """{group: its own hosts and groups}, and all hosts."""
+    """{group: its hosts, and those of the groups below it}, and all hosts."""
 
-    groups: Mapping[str, tuple[str, ...]]
+    groups: Mapping[str, frozenset[str]]
     hosts: frozenset[str]
-
-    def has_hosts(self, group: str, seen: frozenset[str] = frozenset()) -> bool:
-        """Whether there is a host in the group, or in a group below it."""
-        return any(
-            member in self.hosts or (member in self.groups and self.has_hosts(member, seen | {group}))
-            for member in self.groups[group]
-            if member not in seen
-        )
 
 
 def check(settings: Settings) -> None:
@@ -57,7 +51,7 @@ def check(settings: Settings) -> None:
         if name not in names.hosts
     ]
     first = settings.waves[0].group
-    if first in names.groups and not names.has_hosts(first):
+    if first in names.groups and not names.groups[first]:
         problems.append(f"waves: the first wave is the group {first}, and it has no host")
     if problems:
         raise UsageError(
@@ -83,6 +77,28 @@ def refuse_unknown(settings: Settings, host: str) -> None:
         )
 
 
+@functools.cache
+def refuse_ambiguous(inventory: Inventory, doubles: tuple[str, ...]) -> None:
+    """UsageError if one of these names is that of a host and of a group that has other hosts.
+
+    In --limit Ansible takes it for the group, so that other hosts would be changed than the one that is meant.
+    """
+    names = _read(inventory)
+    others = {name: sorted(names.groups.get(name, frozenset()) - {name}) for name in doubles} if names else {}
+    wrong = [
+        f"{inventories.named(inventory)} has a host and a group with the name {name}, and the group has other hosts: "
+        f"{named(hosts)}"
+        for name, hosts in others.items()
+        if hosts
+    ]
+    if wrong:
+        raise UsageError(
+            "\n".join(wrong),
+            advice="Give the host or the group another name: in --limit, Ansible takes this name for the group, so "
+            "that nothing can be done on this host alone.",
+        )
+
+
 def missing(settings: Settings, hosts: Iterable[str]) -> frozenset[str]:
     """Those of these hosts that the inventory does not have; none if it cannot be read."""
     names = _read(settings.inventory)
@@ -102,14 +118,19 @@ def _read(inventory: Inventory) -> Names | None:
     found = ansible_inventory.read(inventory, ["--list"], _MOST)
     if found is None or "all" not in found:
         return None
-    groups = {name: _members(found, name) for name in found if name != "_meta"}
-    groups |= {child: _members(found, child) for members in list(groups.values()) for child in members}
-    hosts = {str(host) for group in found.values() for host in group.get("hosts", ())}
-    if not hosts:
-        return None  # ansible-inventory returns 0 also for a file that is none
-    return Names({name: members for name, members in groups.items() if name not in hosts}, frozenset(hosts))
+    children = {name: _listed(found, name, "children") for name in found if name != "_meta"}
+    empty = {child: frozenset[str]() for members in children.values() for child in members if child not in children}
+    groups = {name: _hosts_below(found, name, set()) for name in children} | empty
+    hosts = frozenset().union(*groups.values())
+    return Names(groups, hosts) if hosts else None  # ansible-inventory returns 0 also for a file that is none
 
 
-def _members(found: Mapping[str, Any], group: str) -> tuple[str, ...]:
-    document = found.get(group, {})
-    return (*document.get("hosts", ()), *document.get("children", ()))
+def _hosts_below(found: Mapping[str, Any], group: str, seen: set[str]) -> frozenset[str]:
+    """The hosts of a group and of the groups below it that were not `seen`."""
+    seen.add(group)
+    below = [_hosts_below(found, child, seen) for child in _listed(found, group, "children") if child not in seen]
+    return frozenset(_listed(found, group, "hosts")).union(*below)
+
+
+def _listed(found: Mapping[str, Any], group: str, what: str) -> tuple[str, ...]:
+    return tuple(map(str, found.get(group, {}).get(what, ())))

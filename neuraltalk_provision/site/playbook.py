@@ -23,6 +23,7 @@ from neuraltalk_provision.site import (
     dropped,
     events,
     extra_vars,
+    inventory_names,
     keeper,
     limits,
     masters,
@@ -290,6 +291,8 @@ def _refuse_unfinished(outcome: Outcome, request: Request) -> None:
     refusal = play_errors.error(early, named, request.limit, place)
     if refusal:
         raise refusal
+    if doubles := play_errors.doubles(early):
+        inventory_names.refuse_ambiguous(request.inventory, doubles)
     finished = outcome.results.finished and not outcome.rc & ~ENDED
     if not finished or (outcome.rc and not outcome.results.failures):
         files = [] if outcome.results.tasks and finished else variable_files.unreadable(request.inventory)

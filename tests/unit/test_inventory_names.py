@@ -11,7 +11,7 @@ from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.fleet import survey
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import host_state, inventory_names
+from neuraltalk_provision.site import events, host_state, inventory_names, playbook
 from tests.unit.test_cli import provision
 
 pytestmark = pytest.mark.slow
@@ -152,3 +152,25 @@ def test_pattern_for_the_host_of_a_run_is_left_to_ansible(inventory: Path) -> No
     for host in ("node[1:1]", "node1:!node2", "canary"):
         inventory_names.refuse_unknown(Settings(inventory=inventory), host)
     inventory_names.refuse_unknown(Settings(inventory=inventory.parent / "none.yml"), "node9")
+
+
+@pytest.mark.parametrize(
+    ("hosts", "reason"),
+    [
+        ("{web: {}}", ""),
+        ("{web: {}, web2: {}, web3: {}}", "and the group has other hosts: web2, web3"),
+        ("{node1: {}}", "and the group has other hosts: node1"),
+    ],
+)
+def test_name_of_a_host_that_means_a_group_in_a_limit_is_refused(tmp_path: Path, hosts: str, reason: str) -> None:
+    """The first wave was one host, and the whole group was activated."""
+    file = tmp_path / "hosts.yml"
+    file.write_text(f"all: {{hosts: {{web: {{}}}}, children: {{web: {{hosts: {hosts}}}}}}}\n")
+    heard = [{"event": "warning", "stdout": "[WARNING]: Found both group and host with same name:\nweb"}]
+    outcome = playbook.Outcome(0, events.read([*heard, {"event": "playbook_on_stats"}]))
+    request = playbook.Request("state.yml", file)
+    if not reason:
+        return playbook._refuse_unfinished(outcome, request)
+    with pytest.raises(UsageError, match=f"has a host and a group with the name web, {reason}$"):
+        playbook._refuse_unfinished(outcome, request)
+    return None
