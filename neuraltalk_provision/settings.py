@@ -19,7 +19,7 @@ from pydantic import (
     field_validator,
 )
 
-from neuraltalk_provision import durations, field_words, inventories, paths, rates, wave_rules, yaml_file
+from neuraltalk_provision import access_lists, durations, field_words, inventories, paths, rates, wave_rules, yaml_file
 from neuraltalk_provision.errors import UsageError, naming
 from neuraltalk_provision.inventories import Inventory
 from neuraltalk_provision.wave_rules import Size, WaveRule
@@ -197,6 +197,8 @@ def _load(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
     if file is not None and not file.is_file():
         raise UsageError(f"{file}: there is no such settings file", advice="`provision init DIR` writes one.")
     _refuse_dangling(chosen)
+    if chosen.is_file() and (reason := access_lists.open_to_all(chosen)):
+        raise UsageError(f"{chosen} is not read, because {reason}", advice=access_lists.CLOSE)
     given = _read(chosen) if chosen.is_file() else {}
     base = chosen.resolve().parent
     given_options = {name: value for name, value in overrides.items() if value not in (None, (), [])}

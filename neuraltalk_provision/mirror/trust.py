@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from typing import Literal, Protocol
 
 from neuraltalk_provision import access_lists
-from neuraltalk_provision.errors import MirrorError
+from neuraltalk_provision.errors import MirrorError, naming
 from neuraltalk_provision.mirror import bounded, lock, signature_files, signers, ssh_keygen
 from neuraltalk_provision.mirror.signature_files import SignatureFiles
 from neuraltalk_provision.mirror.signers import Signer
@@ -82,9 +82,22 @@ def open_with_digest(demand: Demand) -> tuple[lock.Lock, str]:
     if lock.is_new(demand.mirror):
         return lock.Lock(), ""
     content = lock.load(demand.mirror)
-    if demand.mirror_trust != "unsigned":
+    if demand.mirror_trust == "unsigned":
+        _refuse_open(demand.mirror)
+    else:
         _refuse(judge(demand, content, signature_files.read(demand.mirror / lock.SIGNATURES)))
     return lock.parse(content, demand.mirror), sha256(content).hexdigest()
+
+
+def _refuse_open(mirror: Path) -> None:
+    """MirrorError if every user of this machine can change the lock, and no signature would show that."""
+    with naming(mirror, "read", MirrorError):
+        reason = access_lists.open_to_all(mirror / lock.FILE_NAME)
+    if reason:
+        raise MirrorError(
+            f"{mirror} is not used, because {reason}, and its lock needs no signature (mirror_trust: unsigned)",
+            advice=access_lists.CLOSE,
+        )
 
 
 def check(demand: Demand, content: bytes, signatures: Mapping[str, bytes]) -> None:

@@ -120,6 +120,7 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
     """
     _working_directory()
     _refuse_missing(request.inventory)
+    variable_files.refuse_open(request.inventory)
     named = {f"the inventory {one}": str(one) for one in inventories.listed(request.inventory)}
     limits.refuse_empty(request.limit)
     ansible_environment.refuse_prompts()

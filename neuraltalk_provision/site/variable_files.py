@@ -1,7 +1,8 @@
-"""Finds the files of group_vars and host_vars that Ansible cannot read: its own error does not name them."""
+"""Finds files of group_vars and host_vars that Ansible cannot read without naming them, or that all users can write."""
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ from typing import Any
 
 import yaml
 
-from neuraltalk_provision import inventories
+from neuraltalk_provision import access_lists, inventories
+from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.inventories import Inventory
 
 FOLDERS = ("group_vars", "host_vars")
@@ -31,6 +33,16 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 for _tag in _OF_ANSIBLE:
     _Loader.add_constructor(_tag, lambda loader, node: loader.construct_scalar(node))
+
+
+@functools.cache
+def refuse_open(inventory: Inventory) -> None:
+    """UsageError if every user of this machine can change an inventory, or the variables beside it."""
+    there = [one for one in inventories.listed(inventory) if one.exists()]
+    inside = [file for one in there if one.is_dir() for file in one.iterdir()]
+    for path in (*there, *inside, *itertools.islice(_files(inventory), _MOST_FILES)):
+        if reason := access_lists.open_to_all(path):
+            raise UsageError(f"the inventory {path} is not used, because {reason}", advice=access_lists.CLOSE)
 
 
 def unreadable(inventory: Inventory) -> list[str]:

@@ -1,4 +1,4 @@
-"""NFSv4 access lists: who but the owner may write, also if the mode shows nothing of it, and what cannot be told."""
+"""Who but the owner may write: every user by the mode, or others by an NFSv4 list, of which the mode shows nothing."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from types import ModuleType
 
 import pytest
 
-from neuraltalk_provision.errors import MirrorError, UsageError
+from neuraltalk_provision import settings
+from neuraltalk_provision.errors import MirrorError, ProvisionError, UsageError
 from neuraltalk_provision.fleet import place as journal_place
-from neuraltalk_provision.mirror import trust
+from neuraltalk_provision.mirror import lock, trust
 from neuraltalk_provision.rules import access_list
 from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import variable_files
 
 ALLOW, DENY, AUDIT = 0, 1, 2
 GROUP, INHERIT_ONLY = 0x40, 0x08
@@ -185,3 +187,66 @@ def test_journal_and_the_file_of_signers_are_not_used_if_a_list_opens_them_to_ot
             trust.read_allowed(given)
     with pytest.raises(UsageError, match="cannot hold the journal: those whom its NFSv4 access list names"):
         journal_place.prepare(tmp_path / "journal.sqlite")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """The directory of a site."""
+    place = tmp_path / "site"
+    (place / "mirror").mkdir(parents=True, mode=0o755)
+    (place / "group_vars").mkdir(mode=0o755)
+    (place / "provision.yml").write_text("inventory: hosts.yml\n")
+    (place / "hosts.yml").write_text("all: {hosts: {node1: {}}}\n")
+    (place / "group_vars" / "all.yml").write_text("ansible_user: ops\n")
+    lock.write(place / "mirror", lock.Lock())
+    return place
+
+
+def use(site: Path) -> None:
+    """What commands do before they ask a host."""
+    found = settings.load(site / "provision.yml")
+    variable_files.refuse_open.cache_clear()
+    variable_files.refuse_open(found.inventory)
+    trust.open_lock(found)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".",
+        "provision.yml",
+        "hosts.yml",
+        "group_vars",
+        "group_vars/all.yml",
+        "mirror",
+        "mirror/mirror.lock",
+    ],
+)
+def test_site_that_every_user_can_write_is_refused(site: Path, name: str) -> None:
+    """Who can write there decides what runs as root on all hosts."""
+    use(site)
+    place, mode = site / name, (site / name).stat().st_mode & 0o777
+    place.chmod(mode | 0o020)  # a group that works together
+    use(site)
+    place.chmod(mode | 0o002)
+    with pytest.raises(ProvisionError, match=rf"because every user can write {place} \(mode 0[67]") as caught:
+        use(site)
+    assert "chmod o-w" in caught.value.advice
+
+
+def test_signed_mirror_may_be_writable_for_every_user(site: Path) -> None:
+    (site / "mirror").chmod(0o777)
+    with (site / "provision.yml").open("a") as file:
+        file.write("mirror_trust: signed\n")
+    with pytest.raises(MirrorError, match="allowed_signers"):
+        use(site)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_file_that_another_user_put_into_a_directory_for_all_is_not_read(site: Path) -> None:
+    """`cd /tmp; provision site` read the settings that anybody had put there."""
+    site.chmod(0o1777)
+    use(site)
+    os.chown(site / "provision.yml", 12345, 12345)
+    with pytest.raises(UsageError, match="is not read, because it belongs to uid 12345, and is in "):
+        use(site)
