@@ -25,6 +25,11 @@ ROWS = catalogues.repositories()
             "come from EPEL (dnf install epel-release)",
         ),
         (
+            "rocky-10-x86_64",
+            "openblas-devel usually comes from CRB (dnf config-manager --set-enabled crb); hdf5, hdf5-devel usually "
+            "come from EPEL (dnf install epel-release)",
+        ),
+        (
             "almalinux-8-x86_64",
             "hdf5, hdf5-devel usually come from EPEL (dnf install epel-release); openblas-devel usually comes from "
             "PowerTools (dnf config-manager --set-enabled powertools)",
@@ -56,6 +61,12 @@ def test_rows_are_about_packages_of_the_catalogue() -> None:
         named = {name for need in needs for name in need.names("rpm", (row.release,))}
         assert set(row.holds) <= named, row
         assert "default" in row.enable
+
+
+def test_every_release_with_repositories_has_usual_versions() -> None:
+    """Of EL 10 nothing was known, so that no repository was named for what such a host lacks."""
+    known = {row.release for row in ROWS}
+    assert known == set(catalogues.usual_versions()) == {f"el-{major}" for major in (7, 8, 9, 10)}
 
 
 def test_usual_versions_are_versions_of_what_is_compared() -> None:
