@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from neuraltalk_provision.fleet.records import Rollout
+from neuraltalk_provision.fleet.records import Outcome, Phase, Rollout, Step
+from neuraltalk_provision.host_names import named
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.rules import activation as rules
@@ -73,6 +74,29 @@ def moves(
         of = builders[host] if host in shares else ""
         found.append(Move(host, stack.current or "", after, activations.undone(state.activation), of))
     return tuple(found), unable
+
+
+def opposed(found: Sequence[Move], last: Rollout | None) -> tuple[str, ...]:
+    """What is said of hosts that go the other way than others, or than the others of the last rollback: then one of
+    both has gone back before, and goes forward again.
+    """
+    now: dict[tuple[str, str], list[str]] = {}
+    for move in found:
+        if not move.is_done:
+            now.setdefault((move.before, move.after), []).append(move.host)
+    before: dict[tuple[str, str], list[str]] = {}
+    for entry in last.hosts if last and last.phase is Phase.ROLLBACK else ():
+        if last and last.outcome(entry.host, Step.GIVE_BACK) is Outcome.DONE:
+            before.setdefault((entry.former, entry.target), []).append(entry.host)
+    told = []
+    for (current, previous), hosts in now.items():
+        way = f"{named(hosts)} would go from generation {current} to {previous}"
+        others, went = now.get((previous, current)), before.get((previous, current), ())
+        if others and previous < current:
+            told.append(f"{way}, and {named(others)} from {previous} to {current}")
+        elif not others and went and not set(went) & set(hosts):
+            told.append(f"{way}, and the last rollback took {named(went)} from {previous} to {current}")
+    return tuple(told)
 
 
 def _begun(host: str, state: HostState, earlier: Rollout | None) -> str:

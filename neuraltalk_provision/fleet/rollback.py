@@ -12,9 +12,9 @@ from neuraltalk_provision.fleet.budget import Budget
 from neuraltalk_provision.fleet.hosts import losses
 from neuraltalk_provision.fleet.idle import Activation
 from neuraltalk_provision.fleet.journal import Journal
-from neuraltalk_provision.fleet.moves import Move, moves, show
+from neuraltalk_provision.fleet.moves import Move, moves, opposed, show
 from neuraltalk_provision.fleet.records import HostEntry, Options, Outcome, Phase, Rollout, Status, Step, inputs
-from neuraltalk_provision.fleet.rollback_error import failed, no_generation
+from neuraltalk_provision.fleet.rollback_error import both_ways, failed, no_generation
 from neuraltalk_provision.fleet.rollback_words import rollback_of
 from neuraltalk_provision.fleet.rollout import Done
 from neuraltalk_provision.fleet.survey import UNCHANGED, Aside
@@ -87,7 +87,7 @@ def rollback(settings: Settings, asked: Request, output: Output, *, plan: bool) 
     """
     if plan:
         with Journal.read(settings.journal) as reader:
-            found = _find(settings, asked, reader.unfinished(), output, plan=True)
+            found = _find(settings, asked, reader.rollout(), output, plan=True)
         used = {} if asked.in_use else use.planned(settings, found.machines)
         planned = tuple(replace(move, in_use=used.get(move.of or move.host, "")) for move in found.moves)
         show(planned, output, plan=True)
@@ -97,15 +97,15 @@ def rollback(settings: Settings, asked: Request, output: Output, *, plan: bool) 
     with Journal.open(
         settings.journal, controller.name(), controller.is_dead, what=WHAT, take_over=asked.take_over
     ) as journal:
-        earlier = journal.unfinished()
-        found = _find(settings, asked, earlier, output, plan=False)
-        if remark := entries.given_up_by_rollback(earlier):
+        last = journal.rollout()
+        found = _find(settings, asked, last, output, plan=False)
+        if remark := entries.given_up_by_rollback(last if last and last.is_unfinished else None):
             output.remark("remark", remark)
         return _Rollback(found, asked, settings, output, journal).run()
 
 
-def _find(settings: Settings, asked: Request, earlier: Rollout | None, output: Output, *, plan: bool) -> _Found:
-    """Ask the hosts; see `rollback` for the errors."""
+def _find(settings: Settings, asked: Request, last: Rollout | None, output: Output, *, plan: bool) -> _Found:
+    """Ask the hosts; `last` is the newest rollout of the journal. See `rollback` for the errors."""
     asked_of = host_state.read_each(settings, catalogues.load(), asked.limit)
     aside = [survey.failed(failure) for failure in asked_of.failures]
     entries.check_names([*asked_of.states, *(one.host for one in aside)])
@@ -117,13 +117,15 @@ def _find(settings: Settings, asked: Request, earlier: Rollout | None, output: O
     shares = sharing.of_hosts(states)
     _refuse(aside, states, shares, settings)
     leases.refuse(states, asked.take_over)
-    earlier = earlier if earlier and earlier.phase is Phase.ROLLBACK else None
+    earlier = last if last and last.is_unfinished and last.phase is Phase.ROLLBACK else None
     found, unable = moves(states, shares, asked.target, earlier)
     if unable:
         others = [move.host for move in found]
         name, place = host_lists.CAN_RETURN, host_lists.beside(settings.journal)
         lists = {} if plan else host_lists.write(place, {name: others}, output, [name])
         raise no_generation(unable, others, asked.target, lists)
+    if reasons := not asked.target and opposed(found, last):
+        raise both_ways(reasons)
     return _Found(states, shares, tuple(aside), found, earlier)
 
 

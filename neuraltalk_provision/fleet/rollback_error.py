@@ -29,6 +29,15 @@ def no_generation(
     return UsageError("\n".join(lines(unable.items())), advice=advice, document={"lists": dict(lists)})
 
 
+def both_ways(reasons: Sequence[str]) -> UsageError:
+    """The error for hosts of which some would go forward again."""
+    return UsageError(
+        "\n".join(reasons),
+        advice=f"{UNCHANGED} The previous generation of a host that went back is the one that it left. Name the one to "
+        "which all are to return with --to: a host that has it already stays as it is.",
+    )
+
+
 def failed(
     gone: Sequence[Move],
     done: Done,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
@@ -408,3 +409,36 @@ def test_all_hosts_that_cannot_go_back_are_named_at_once_with_a_list_of_the_othe
     with pytest.raises(UsageError) as caught:
         rollback.rollback(site, Request(target=target), QUIET, plan=True)
     assert caught.value.document["lists"] == {}
+
+
+@pytest.mark.parametrize("plan", [True, False])
+def test_host_that_went_back_alone_does_not_go_forward_when_all_others_go_back(
+    site: Settings, monkeypatch: pytest.MonkeyPatch, plan: bool
+) -> None:
+    """Somebody tried the rollback on one host first: the command for all of them took this host forward again."""
+    there = stack("a", "b", a=True, b=True)
+    states(monkeypatch, **{**THREE, "node1": there})
+    requests = telling(monkeypatch, PlayResults(results=BACK))
+    with pytest.raises(UsageError, match=r"node2, node3 would go from generation b to a, and node1 from a to b") as no:
+        rollback.rollback(site, Request(), QUIET, plan=plan)
+    assert no.value.advice.startswith("Nothing was changed on any host.") and "--to" in no.value.advice
+    assert requests == []
+    moves = rollback.rollback(site, Request(target="a"), QUIET, plan=plan)
+    assert [(move.before, move.after) for move in moves] == [("a", "a"), ("b", "a"), ("b", "a")]
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_host_whose_stack_root_went_back_under_another_name_does_not_go_forward(
+    site: Settings, monkeypatch: pytest.MonkeyPatch, finished: bool
+) -> None:
+    """node2 shares the stack root of node1, and only node1 was given with --limit."""
+    states(monkeypatch, node1=THREE["node1"], node3=THREE["node3"])
+    using(monkeypatch, **{} if finished else {"node3": [RUN]})
+    telling(monkeypatch, PlayResults(results=BACK))
+    with contextlib.suppress(HostError):
+        rollback.rollback(site, Request(["node1", "node3"]), QUIET, plan=False)
+    states(monkeypatch, node2=stack("a", "b", a=True, b=True))
+    words = r"node2 would go from generation a to b, and the last rollback took node1(, node3)? from b to a"
+    with pytest.raises(UsageError, match=words):
+        rollback.rollback(site, Request(["node2"]), QUIET, plan=False)
+    assert rollback.rollback(site, Request(["node2"], "b"), QUIET, plan=False)[0].after == "b"
