@@ -15,6 +15,8 @@ CLOSE = (
     "right away (chmod o-w), or move them to a directory of your own."
 )
 """What to do if `open_to_all` says something."""
+MODE = 0o775
+"""The mode of directories that we make for a site, before the umask."""
 
 
 def open_to_all(path: Path) -> str:

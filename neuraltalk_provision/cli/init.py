@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from neuraltalk_provision import paths, whole_file
+from neuraltalk_provision import access_lists, paths, whole_file
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FINE, UsageError, naming
 from neuraltalk_provision.output import Output
@@ -34,7 +34,8 @@ def init(
     files = [file for file in contents if file not in existing]
     if not plan:
         with naming(directory, "written"):
-            (directory / "mirror").mkdir(parents=True, exist_ok=True)
+            directory.mkdir(access_lists.MODE, parents=True, exist_ok=True)
+            (directory / "mirror").mkdir(access_lists.MODE, exist_ok=True)
         for file in files:
             with naming(file, "written"):
                 whole_file.write(file, contents[file])

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from neuraltalk_provision.access_lists import user_name
+from neuraltalk_provision import access_lists
 from neuraltalk_provision.errors import MirrorError
 
 FILE_NAME = ".mirror.lock-guard"
@@ -26,7 +26,7 @@ _LOCKS = Path("/proc/locks")
 def held(mirror: Path) -> Iterator[None]:
     """Hold the guard; other processes wait, up to PATIENCE. The directory is made if it is missing. MirrorError."""
     with writing(mirror):
-        mirror.mkdir(parents=True, exist_ok=True)
+        mirror.mkdir(access_lists.MODE, parents=True, exist_ok=True)
         handle = _open(mirror / FILE_NAME)
     try:
         if holders := locked_by(handle, PATIENCE):
@@ -69,7 +69,7 @@ def _process(pid: str) -> str:
     place = _LOCKS.parent / pid
     try:
         name = (place / "comm").read_text(encoding="utf-8", errors="replace").strip()
-        return f"pid {pid} ({name}) of {user_name(place.stat().st_uid)}"
+        return f"pid {pid} ({name}) of {access_lists.user_name(place.stat().st_uid)}"
     except OSError:
         return f"pid {pid}"
 
@@ -110,7 +110,7 @@ def writing(mirror: Path) -> Iterator[None]:
         place = _nearest(mirror)
         found = place.stat()
         raise MirrorError(
-            f"{place} cannot be written by {user_name(os.geteuid())}: it belongs to {user_name(found.st_uid)} and has "
+            f"{place} cannot be written by {access_lists.user_name(os.geteuid())}: it belongs to {access_lists.user_name(found.st_uid)} and has "
             f"mode {stat.S_IMODE(found.st_mode):04o}",
             advice="Run the command as a user who may write there, or give this user the right to write.",
         ) from error

@@ -12,9 +12,10 @@ from types import ModuleType
 import pytest
 
 from neuraltalk_provision import settings
+from neuraltalk_provision.cli import main
 from neuraltalk_provision.errors import MirrorError, ProvisionError, UsageError
 from neuraltalk_provision.fleet import place as journal_place
-from neuraltalk_provision.mirror import lock, trust
+from neuraltalk_provision.mirror import guard, lock, trust
 from neuraltalk_provision.rules import access_list
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import variable_files
@@ -232,6 +233,21 @@ def test_site_that_every_user_can_write_is_refused(site: Path, name: str) -> Non
     with pytest.raises(ProvisionError, match=rf"because every user can write {place} \(mode 0[67]") as caught:
         use(site)
     assert "chmod o-w" in caught.value.advice
+
+
+def test_site_that_was_made_without_a_umask_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the containers of some build servers."""
+    monkeypatch.chdir(tmp_path)
+    before = os.umask(0)
+    try:
+        assert main.boundary(["init", "site"]) == 0
+        with guard.held(tmp_path / "mirror"):
+            pass
+    finally:
+        os.umask(before)
+    use(tmp_path / "site")
+    modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("site", "site/mirror", "mirror")]
+    assert modes == [0o775] * 3
 
 
 def test_signed_mirror_may_be_writable_for_every_user(site: Path) -> None:

@@ -115,6 +115,7 @@ ALLOWED = {
     "dataset": {"errors", "command_log", "paths", "results", "rules"},
     "report": {"rules", "text", "runs"},
     "cli": {
+        "access_lists",
         "errors",
         "rates",
         "command_log",
