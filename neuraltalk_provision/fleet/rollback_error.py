@@ -13,7 +13,7 @@ from neuraltalk_provision.fleet.outcome import STILL_DRAINED_ADVICE
 from neuraltalk_provision.fleet.rollback_words import rollback_of
 from neuraltalk_provision.fleet.rollout import Done, Loss
 from neuraltalk_provision.fleet.survey import UNCHANGED, Aside
-from neuraltalk_provision.host_names import lines, named
+from neuraltalk_provision.host_names import MOST_NAMED, lines, named
 from neuraltalk_provision.site.events import Failure
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -60,7 +60,9 @@ def failed(
     if gone and not plan:
         steps.append(f"{named([move.host for move in gone])} went back.")
     if lost and not plan:
-        steps.append(f"To try the others again: `{rollback_of(lost, target)}`.")
+        files = [f"@{lists[name]}" for name in ("failed", "set-aside") if name in lists]
+        again = files if files and len(lost) > MOST_NAMED else lost
+        steps.append(f"To try the others again: `{rollback_of(again, target)}`.")
         if aside and gone and not target:
             steps.append(
                 "A host that was set aside, but is another name of a host that went back, or shares its stack root, "

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from neuraltalk_provision import wave_rules
 from neuraltalk_provision.errors import HostError, InterruptError, UsageError
 from neuraltalk_provision.fleet import command, entries, rollback, use
 from neuraltalk_provision.fleet.journal import Journal
@@ -442,3 +443,19 @@ def test_host_whose_stack_root_went_back_under_another_name_does_not_go_forward(
     with pytest.raises(UsageError, match=words):
         rollback.rollback(site, Request(["node2"]), QUIET, plan=False)
     assert rollback.rollback(site, Request(["node2"], "b"), QUIET, plan=False)[0].after == "b"
+
+
+def test_many_hosts_that_did_not_go_back_are_tried_again_by_their_lists(
+    site: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The advice was a command with the names of 400 hosts."""
+    hosts = {f"n{number:03}": THREE["node1"] for number in range(401)}
+    site = site.model_copy(update={"max_failures": wave_rules.Size(100, percent=True)})
+    states(monkeypatch, *(Failure(f"off{number:03}", "Ask", "gone", True) for number in range(200)), **hosts)
+    broken = tuple(Failure(host, "Return", "it broke") for host in list(hosts)[1:])
+    telling(monkeypatch, PlayResults(results=(("n000", "stack_generation", {}),), failures=broken))
+    with pytest.raises(HostError) as caught:
+        rollback.rollback(site, Request(), QUIET, plan=False)
+    lists = caught.value.document["lists"]
+    assert f"`provision rollback --limit @{lists['failed']},@{lists['set-aside']}`" in caught.value.advice
+    assert len(caught.value.advice) < 1000
