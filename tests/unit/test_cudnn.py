@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -450,6 +450,32 @@ def test_undoing_needs_no_room(
     with pytest.raises(module.StackError, match=r"No space left on device\. The previous state was restored"):
         module.swap(inspection.Tree(str(tree)), str(archive), V5, os.uname().machine)
     assert picture(tree) == before
+
+
+class Killed(BaseException):
+    """Nothing of the code runs after it, as after a kill."""
+
+
+def test_loader_is_told_by_the_next_restoration_if_one_is_killed_before(
+    module: ModuleType, inspection: ModuleType, tree: Path, archive: Path
+) -> None:
+    """Otherwise its cache names a library that is gone, and not the one that is there again."""
+    told = []
+
+    def refresh() -> None:
+        told.append((tree / "lib64" / "libcudnn.so.4").exists())
+        if len(told) == 1:
+            raise Killed
+
+    standin.place(tree, V4)
+    ours, loader = inspection.Tree(str(tree)), SimpleNamespace(refresh=refresh)
+    module.swap(ours, str(archive), V5, os.uname().machine)
+    with pytest.raises(Killed):
+        module.restore(ours, loader)
+    module.restore(ours, loader)
+    module.restore(ours, loader)
+    assert told == [True, True]
+    assert not (tree / ".neuraltalk-cudnn").exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a directory of another user takes root to make")

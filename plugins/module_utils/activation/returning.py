@@ -75,8 +75,8 @@ def _restore_cudnn(record):
         raise StackError(MISSING % missing[0])
     loader = Loader(tree.root)
     try:
-        if os.path.isdir(tree.ours) and not restore(tree, loader):
-            loader.refresh()  # an earlier attempt may have been killed after the last file and before this
+        if os.path.isdir(tree.ours):
+            restore(tree, loader)
     except StackError as error:
         if error.details.get("code") in (codes.BUSY, codes.FILE_DENIED):
             raise

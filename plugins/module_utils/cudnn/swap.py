@@ -234,14 +234,15 @@ def restore_files(tree, journal, loader=None):
         _remove_empty(os.path.join(tree.root, folder, journal["label"]))
     if journal.get("loader"):
         remove(journal["loader"])
-    shutil.rmtree(os.path.join(tree.ours, "new"), ignore_errors=True)
-    remove(tree.journal_file)
+    remarks = []
     try:
         if loader:
             loader.refresh()
     except StackError as error:
-        return ["the files are correct, but the cache of the loader was not updated: %s" % error]
-    return []
+        remarks = ["the files are correct, but the cache of the loader was not updated: %s" % error]
+    shutil.rmtree(os.path.join(tree.ours, "new"), ignore_errors=True)
+    remove(tree.journal_file)  # the last step: until then the next call does all of this again
+    return remarks
 
 
 def _remove_empty(directory):
