@@ -132,6 +132,7 @@ def swap(tree, archive, version, machine, in_use=False, foreign=False, loader=No
                     "afterwards the header said %s and the library %s, expected %s %s"
                     % (after["header"] or "-", after["library"] or "-", version, after["problem"])
                 )
+            write_json(tree.journal_file, dict(journal, phase=SWAPPED))
         except Exception as error:
             restore_files(tree, journal, loader)
             if isinstance(error, StackError):
@@ -141,7 +142,6 @@ def swap(tree, archive, version, machine, in_use=False, foreign=False, loader=No
                 raise StackError(message, code=codes.of_errno(error.errno))
             raise
         shutil.rmtree(os.path.join(tree.ours, "new"), ignore_errors=True)
-        write_json(tree.journal_file, dict(journal, phase=SWAPPED))
         replaced = "cuDNN %s" % (before["header"] or before["library"]) if old else "nothing"
         return steps + ["%s replaced by cuDNN %s in %s" % (replaced, version, tree.root)]
 
