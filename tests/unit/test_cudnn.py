@@ -464,6 +464,30 @@ class Killed(BaseException):
     """Nothing of the code runs after it, as after a kill."""
 
 
+def test_temporary_files_of_a_killed_swap_are_removed_by_the_next_one(
+    module: ModuleType, inspection: ModuleType, ldconfig: ModuleType, tree: Path, archive: Path, tmp_path: Path
+) -> None:
+    """Those of the journal, and of the configuration of the loader."""
+
+    def kill(_directory: str) -> None:
+        (tmp_path / "ld.so.conf.d").mkdir()
+        for folder in (tree / ".neuraltalk-cudnn", tmp_path / "ld.so.conf.d"):
+            (folder / ".new-ab12_x9z").write_text("half")
+        os.kill(os.getpid(), 9)
+
+    standin.place(tree, V4)
+    command = tmp_path / "ldconfig"
+    command.write_text("#!/bin/sh\nexit 0\n")
+    command.chmod(0o755)
+    loader = ldconfig.Loader(str(tree), str(tmp_path / "ld.so.conf.d" / "ours.conf"), str(command))
+    loader.add = kill
+    ours = inspection.Tree(str(tree))
+    assert killed(0, "", lambda: module.swap(ours, str(archive), V5, os.uname().machine, loader=loader))
+    assert len(list(tmp_path.rglob(".new-*"))) == 2
+    module.swap(ours, str(archive), V5, os.uname().machine)
+    assert not list(tmp_path.rglob(".new-*"))
+
+
 def test_loader_is_told_by_the_next_restoration_if_one_is_killed_before(
     module: ModuleType, inspection: ModuleType, tree: Path, archive: Path
 ) -> None:

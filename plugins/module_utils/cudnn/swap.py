@@ -19,7 +19,7 @@ import os
 import shutil
 
 from ..host.errors import StackError
-from ..host.files import make_directory, remove, sync, write_json
+from ..host.files import make_directory, remove, remove_remains, sync, write_json
 from ..rules import codes
 from ..rules.cudnn import MIXED, NEWER, RESTORING, SWAPPED, SWAPPING, branch, is_in_place, obstacle
 from .archive import stage
@@ -197,6 +197,7 @@ def is_changed(path, record):
 
 def recover(tree, loader=None):
     """Undo an interrupted swap, or finish an interrupted restoration. Returns the steps that were done, as text."""
+    remove_remains(tree.ours)
     journal = tree.journal()
     if not journal or journal["phase"] == SWAPPED:
         shutil.rmtree(os.path.join(tree.ours, "new"), ignore_errors=True)
@@ -234,6 +235,7 @@ def restore_files(tree, journal, loader=None):
         _remove_empty(os.path.join(tree.root, folder, journal["label"]))
     if journal.get("loader"):
         remove(journal["loader"])
+        remove_remains(os.path.dirname(journal["loader"]))
     remarks = []
     try:
         if loader:
