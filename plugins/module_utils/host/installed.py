@@ -73,8 +73,7 @@ def write(generation, listed):
 
 def opened(generation, paths):
     """Add these paths, which opening a generation has created. What killed commands left of such files is removed."""
-    for folder in _WRITTEN_TO:
-        remove_remains(os.path.join(generation, folder))
+    _clean(generation)
     before = read(generation)
     listed = dict(before)
     for path in paths:
@@ -147,7 +146,11 @@ def finish(generation):
 
 
 def refuse_others(generation):
-    """StackError if the generation has anything that no component installed, or that was changed since then."""
+    """StackError if the generation has anything that no component installed, or that was changed since then.
+
+    Temporary files that killed commands left are removed first.
+    """
+    _clean(generation)
     listed = read(generation)
     entries = dict((path, _plain(listed[path])) for path in listed)
     wrong = manifest.differing(generation, entries, manifest.walk(generation))[1]
@@ -209,6 +212,12 @@ def _stamp(component):
 
 def _list(generation):
     return os.path.join(generation, layout.INSTALLED)
+
+
+def _clean(generation):
+    """Remove the temporary files that killed commands left: no component installed them."""
+    for folder in _WRITTEN_TO:
+        remove_remains(os.path.join(generation, folder))
 
 
 def _marker(generation):
