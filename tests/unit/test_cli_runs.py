@@ -248,6 +248,7 @@ def test_verdict_is_a_table_with_its_evidence_and_a_code(
     monkeypatch.setattr(checks, "verdict", lambda evidence: Verdict((Gate("all", "green", "seen"),)))
     code, out, _ = provision(capsys, "runs", "verify", "base", "--no-evaluate", "--json")
     assert (code, json.loads(out)["green"], asked[-1]) == (0, True, None)
+    assert json.loads(out)["gates"] == [{"name": "all", "colour": "green", "evidence": "seen"}]
     code, out, _ = provision(capsys, "runs", "verify", "base", "--plan")
     assert (code, "would be evaluated as base-check-1" in out, len(asked)) == (0, True, 2)
     hosts(told(running=True, exit_code=None))

@@ -20,7 +20,7 @@ from neuraltalk_provision.runs.progress.state import RunState
 from neuraltalk_provision.runs.verdict import checks, reevaluation
 from neuraltalk_provision.runs.verdict.checks import Evidence
 from neuraltalk_provision.runs.verdict.envelope import Envelope
-from neuraltalk_provision.runs.verdict.gates import Gate, Verdict
+from neuraltalk_provision.runs.verdict.gates import Gate, Verdict, gate
 
 CARD = Card(index=0, uuid="GPU-1", name="Tesla K80")
 SCORES = (("CIDEr", 0.6), ("METEOR", 0.2))
@@ -83,7 +83,17 @@ def ran(progress: dict[str, Any] | None = None, **more: Any) -> RunState:
 
 def test_training_that_went_well_is_green_with_evidence_in_every_gate() -> None:
     verdict = checks.verdict(evidence())
-    assert [gate.name for gate in verdict.gates if gate.colour != "green"] == []
+    assert [(gate.name, gate.colour) for gate in verdict.gates] == [
+        ("ended", "green"),
+        ("computed on its card", "green"),
+        ("one history", "green"),
+        ("models open", "green"),
+        ("loss fell", "green"),
+        ("within the envelope", "green"),
+        ("captions differ", "green"),
+        ("scores are fresh", "green"),
+        ("evaluated again", "green"),
+    ]
     assert verdict.green
     assert all(len(gate.evidence) > 10 for gate in verdict.gates)
 
@@ -174,6 +184,12 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
         "red",
         "CIDEr 0.300 at iteration 100 is not in 0.50 to 1.00",
     ),
+    (
+        "score rose into the range",
+        lambda: checks.within(evidence(ran({"scores": ((50, (("CIDEr", 0.3),)), (100, (("CIDEr", 0.6),)))}))),
+        "green",
+        "CIDEr 0.600 at iteration 100 is in 0.50 to 1.00",
+    ),
     ("not COCO", lambda: checks.within(evidence(envelope=None)), "left out", "(82,783 training images) is not COCO"),
     (
         "before",
@@ -212,6 +228,7 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
         "red",
         "the scorer wrote no scores",
     ),
+    ("no scorer", lambda: checks.scores_are_fresh(ran(scorer=None)), "red", "the scorer received no captions"),
     ("unscored", lambda: checks.scores_are_fresh(ran(effective={})), "left out", "-language_eval was 0"),
     ("not asked", lambda: checks.evaluated_again(evidence(again="it was not requested")), "left out", "not requested"),
     (
@@ -219,6 +236,18 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
         lambda: checks.evaluated_again(evidence(again=replace(AGAIN, exit_code=1))),
         "red",
         "eval.lua ended with exit code 1 and printed no loss: see /r/check/log on one",
+    ),
+    (
+        "eval without a loss",
+        lambda: checks.evaluated_again(evidence(again=replace(AGAIN, progress=Progress()))),
+        "red",
+        "eval.lua ended with exit code 0 and printed no loss",
+    ),
+    (
+        "fewer captions",
+        lambda: checks.evaluated_again(evidence(again=replace(AGAIN, captions=AGAIN.captions[:3]))),
+        "green",
+        "3 of 3 captions are the same word for word",
     ),
     (
         "another loss",
@@ -283,6 +312,10 @@ def test_verdict_without_one_green_gate_is_not_green() -> None:
     assert not Verdict(()).green
     assert Verdict((Gate("a", "left out", "x"), Gate("b", "green", "x"))).green
     assert not Verdict((Gate("a", "red", "x"), Gate("b", "green", "x"))).green
+
+
+def test_gate_without_evidence_is_red() -> None:
+    assert gate("a", True, "") == Gate("a", "red", "there is no evidence")
 
 
 def test_best_model_is_the_one_that_is_judged_and_the_last_only_where_there_is_none() -> None:

@@ -14,8 +14,8 @@ from neuraltalk_provision.runs.verdict import verify
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import playbook
 from neuraltalk_provision.site.events import Failure, PlayResults
-from tests.unit.runs import detail
-from tests.unit.test_cli_runs import told
+from tests.unit.runs import detail, read
+from tests.unit.test_cli_runs import MODEL, told
 
 
 def said(run_id: str, **more: Any) -> dict[str, Any]:
@@ -142,6 +142,36 @@ def test_model_is_evaluated_on_what_its_training_validated_with(images: str, ask
     assert (again.id, again.program) == ("a-check-2", "eval.lua")
     assert (again.arguments["num_images"], again.arguments["batch_size"]) == (asked, "8")
     assert (again.arguments["input_h5"], again.arguments["language_eval"]) == ("/d/c.h5", "0")
+
+
+def test_best_model_is_evaluated_again_and_the_last_one_only_where_there_is_no_best() -> None:
+    given = {"input_h5": "/d/c.h5", "input_json": "/d/c.json"}
+    best, last = MODEL, {**MODEL, "file": "/r/base/model_idbase.last.t7"}
+
+    def evaluated(*models: dict[str, Any]) -> Any:
+        return verify.again(told("a", effective=given, models=models), [], "none", None).arguments["model"]
+
+    assert evaluated(last, best) == best["file"]
+    assert evaluated(last) == last["file"]
+
+
+@pytest.mark.parametrize(
+    ("images", "options", "name"),
+    [
+        (82_783, {}, "COCO"),
+        (82_783, {"batch_size": "16"}, "COCO"),
+        (82_783, {"batch_size": "8"}, ""),
+        (40, {}, ""),
+        (82_783, {"finetune_cnn_after": "-1"}, "COCO"),
+        (82_783, {"finetune_cnn_after": "0"}, "COCO, finetuned from iteration 0"),
+        (82_783, {"finetune_cnn_after": "1000"}, "COCO, finetuned from iteration 1,000"),
+    ],
+)
+def test_envelope_is_that_of_coco_and_of_its_finetuning(images: int, options: dict[str, str], name: str) -> None:
+    log = f"assigned {images} images to split train\niter 0: 3.0\n"
+    line = (told("a", effective=options, progress=read(log)),)
+    found = verify.known(line, record.history(line))
+    assert (found.name if found else "") == name
 
 
 LEFT = {
