@@ -244,6 +244,18 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
         "eval.lua ended with exit code 0 and printed no loss",
     ),
     (
+        "nothing to evaluate",
+        lambda: checks.evaluated_again(evidence(models=(), again="it was not requested")),
+        "left out",
+        "there is no model that can be evaluated",
+    ),
+    (
+        "evaluated without a report",
+        lambda: checks.evaluated_again(evidence(report="cut short")),
+        "red",
+        "its report (.json): cut short",
+    ),
+    (
         "fewer captions",
         lambda: checks.evaluated_again(evidence(again=replace(AGAIN, captions=AGAIN.captions[:3]))),
         "green",

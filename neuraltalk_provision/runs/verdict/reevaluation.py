@@ -36,10 +36,12 @@ def fresh(name: str, scores: bool, scorer: Scorer | None) -> Gate:
 
 def compare(end: RunEnd | str, scorer: Scorer | None, model: OpenedModel | None, report: Report | str) -> Gate:
     """The gate: `end` is the end of the evaluation, or why there was none; `model` is the model that was evaluated."""
+    if model is None:
+        return Gate(NAME, "left out", "there is no model that can be evaluated")
     if isinstance(end, str):
         return Gate(NAME, "left out", end)
-    if model is None or isinstance(report, str):
-        return Gate(NAME, "red", "there is no model, or no report about it")
+    if isinstance(report, str):
+        return Gate(NAME, "red", f"its report (.json): {report}")
     if end.exit_code != 0 or end.progress.evaluation is None:
         problem = f"eval.lua ended with exit code {end.exit_code} and printed no loss: see {end.log} on {end.host}"
         return Gate(NAME, "red", problem)

@@ -77,18 +77,16 @@ def _option(options: Mapping[str, Any], name: str) -> str:
 
 
 def again(run: RunState, taken: Sequence[str], gpu: str, memory: int | None) -> RunSpec:
-    """The run that evaluates the best model as train.lua does: same images, same batch size, no beam search."""
-    best = [model for model in run.models if rules.is_best(model.file)] or list(run.models)
-    if not best:
-        raise UsageError(
-            f"run {run.id} wrote no model (.t7) that could be evaluated again",
-            advice="Run the same command with --no-evaluate.",
-        )
+    """The run that evaluates the best model as train.lua does: same images, same batch size, no beam search.
+
+    The training wrote a model.
+    """
+    best = next((model for model in run.models if rules.is_best(model.file)), run.models[0])
     given = run.effective
     batch = _option(given, "batch_size")
     images = _option(given, "val_images_use")
     options = {
-        "model": best[0].file,
+        "model": best.file,
         "input_h5": str(given["input_h5"]),
         "input_json": str(given["input_json"]),
         "split": "val",
