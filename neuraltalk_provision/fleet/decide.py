@@ -195,8 +195,7 @@ def _others(standing: Standing) -> tuple[str, ...]:
     first = _strict_wave(standing)
     if first is None or not first.is_size or any(_takes_part(standing, host) for host in first.hosts):
         return ()
-    others = [host for wave in standing.waves if wave is not first for host in wave.hosts]
-    return tuple(host for host in others if _takes_part(standing, host))
+    return tuple(host for wave in standing.waves for host in wave.hosts if _takes_part(standing, host))
 
 
 def _is_left(standing: Standing, host: str) -> bool:

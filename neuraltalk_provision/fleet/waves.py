@@ -58,8 +58,6 @@ def divide(
             chosen = [host for host in left if rule.group in groups.get(host, ())]
         else:
             chosen = left[: max(0, rule.size.of(total) - (len(order) - len(left)))]
-            if rule.size.percent and rule.size.count == 100:
-                chosen = left
         if position == 0 and rule.group and not chosen and not _has(rule.group, unchanged, groups):
             raise UsageError(
                 f"no host of the first wave, group {rule.group}, can be activated: the group does not exist, has no "

@@ -48,11 +48,16 @@ def test_groups_come_in_the_order_of_the_list_and_an_earlier_wave_has_precedence
     assert [len(wave.hosts) for wave in found] == [1, 49, 50]
     assert found[0].hosts == ("node007",)
     assert (found[1].name, found[1].pause) == ("group gpu", 1800)
+    assert divided(["gpu", 5, "100%"], groups=groups) == [50, 50]
 
 
 def test_a_first_group_without_a_host_is_refused() -> None:
     with pytest.raises(UsageError, match="no host of the first wave, group canary"):
         divided(["canary", "100%"])
+    groups = {"node100": ["canary"]}
+    assert divided(["canary", "100%"], HOSTS[:99], groups=groups, unchanged=HOSTS[99:]) == [99]
+    with pytest.raises(UsageError, match="no host of the first wave, group canary"):
+        divided(["canary", "100%"], HOSTS[:98], groups=groups, unchanged=HOSTS[98:99])
 
 
 def test_a_later_group_without_a_host_is_left_out() -> None:
