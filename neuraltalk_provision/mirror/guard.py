@@ -108,9 +108,9 @@ def writing(mirror: Path) -> Iterator[None]:
             place = error.filename or mirror
             raise MirrorError(f"{place} cannot be written: {error.strerror or error}") from error
         place = _nearest(mirror)
-        found = place.stat()
+        found, user_name = place.stat(), access_lists.user_name
         raise MirrorError(
-            f"{place} cannot be written by {access_lists.user_name(os.geteuid())}: it belongs to {access_lists.user_name(found.st_uid)} and has "
+            f"{place} cannot be written by {user_name(os.geteuid())}: it belongs to {user_name(found.st_uid)} and has "
             f"mode {stat.S_IMODE(found.st_mode):04o}",
             advice="Run the command as a user who may write there, or give this user the right to write.",
         ) from error

@@ -62,9 +62,7 @@ class Outputs(object):
             if os.statvfs(folder).f_flag & READ_ONLY:
                 raise StackError("%s is to be written into %s, whose disk is read-only" % (field, shown(folder)))
             if not os.access(folder, os.W_OK | os.X_OK):
-                raise StackError(
-                    "%s may not write into %s, where %s is to be created" % (who(), shown(folder), field)
-                )
+                raise StackError("%s may not write into %s, where %s is to be created" % (who(), shown(folder), field))
 
     def refuse_existing(self):
         """StackError if one of the files exists already."""
