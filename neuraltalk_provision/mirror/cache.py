@@ -29,6 +29,7 @@ from neuraltalk_provision.mirror import (
 )
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.mirror.cache_files import DIRECTORY, ENTRY, SIGNATURES
+from neuraltalk_provision.mirror.incoming import digest as digest_of
 from neuraltalk_provision.rules import holder
 from neuraltalk_provision.rules.pack import ID
 
@@ -138,19 +139,13 @@ def _problem_of_tar(file: Path, entry: CacheEntry, hashed: bool) -> str:
             return f"{file} is not a regular file"
         if status.st_size != entry.size:
             return f"{file} has {status.st_size} bytes, but {ENTRY} says {entry.size}: it is incomplete or was changed"
-        if hashed and (digest := sha256_of(file)) != entry.sha256:
+        if hashed and (digest := digest_of(file)[0]) != entry.sha256:
             return f"{file} has SHA-256 {digest}, but {ENTRY} says {entry.sha256}: it was changed"
     except FileNotFoundError:
         return f"{file} is missing"
     except OSError as error:
         return f"{file} cannot be read: {error.strerror or error}"
     return ""
-
-
-def sha256_of(file: Path) -> str:
-    """The SHA-256 of a file, in hex."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def unwritable(mirror: Path) -> str:

@@ -68,12 +68,10 @@ def copy(file: Path, mirror: Path, target: BinaryIO, advance: Advance) -> tuple[
 
 
 def digest(file: Path, advance: Advance = lambda count: None) -> tuple[str, int]:
-    """The sha256 and the size of a file. Raises UsageError."""
+    """The sha256 and the size of a file. Raises OSError."""
     found, size = hashlib.sha256(), 0
-    with naming(file, "read"):
-        source = file.open("rb")
-    with source:
-        while block := _block(file, source):
+    with file.open("rb", buffering=0) as source:
+        while block := source.read(BLOCK):
             found.update(block)
             size += len(block)
             advance(len(block))
@@ -84,7 +82,8 @@ def is_the_same(file: Path, size: int, sha256: str) -> bool:
     """Whether a file is a regular file with that content."""
     if file.is_symlink() or not file.is_file() or file.stat().st_size != size:
         return False
-    return digest(file)[0] == sha256
+    with naming(file, "read"):
+        return digest(file)[0] == sha256
 
 
 def second_name(file: Path, name: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import filecmp
-import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +18,6 @@ from neuraltalk_provision.mirror.identify import artifact_of, identify
 
 __all__ = ["Added", "Check", "Finding", "add", "add_all", "check", "identify", "inspect", "unlisted", "verify"]
 
-BLOCK = 1 << 20
 Advance = Callable[[int], None]
 Problem = Literal["missing", "truncated", "altered", "unreadable", "surplus", "unsafe"]
 
@@ -155,7 +153,8 @@ def _entry_in_place(file: Path, name: str, catalogue: Catalogue, advance: Advanc
     artifact = identify(file, catalogue)[1]
     incoming.refuse_no_file(file)
     looking.refuse_large(file, artifact, catalogue)
-    digest, size = incoming.digest(file, advance)
+    with naming(file, "read"):
+        digest, size = incoming.digest(file, advance)
     seen = looking.look_into(file, name, artifact, catalogue)
     entry = lock.Entry(
         name=name,
@@ -236,17 +235,13 @@ def _check_one(mirror: Path, entry: lock.Entry, advance: Advance) -> Finding | N
             return Finding(entry.file, "truncated", f"it has {size:,} of {entry.size:,} bytes")
         if size > entry.size:
             return Finding(entry.file, "altered", f"it has {size:,} bytes, the lock says {entry.size:,}")
-        digest = hashlib.sha256()
-        with file.open("rb") as content:
-            while block := content.read(BLOCK):
-                digest.update(block)
-                advance(len(block))
+        digest, _size = incoming.digest(file, advance)
     except FileNotFoundError:
         return Finding(entry.file, "missing", f"the lock contains it as {entry.name}")
     except OSError as error:
         return Finding(entry.file, "unreadable", str(error.strerror))
-    if digest.hexdigest() != entry.sha256:
-        return Finding(entry.file, "altered", f"sha256 is {digest.hexdigest()}, the lock says {entry.sha256}")
+    if digest != entry.sha256:
+        return Finding(entry.file, "altered", f"sha256 is {digest}, the lock says {entry.sha256}")
     return None
 
 

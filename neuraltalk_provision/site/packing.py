@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from neuraltalk_provision.errors import MirrorError, ProvisionError, UsageError, naming
-from neuraltalk_provision.mirror import cache, cache_needs, signing, trust
+from neuraltalk_provision.mirror import cache, cache_needs, incoming, signing, trust
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.mirror.cache_needs import Inspected
 from neuraltalk_provision.output import Output
@@ -89,7 +89,7 @@ def fetch(
 def _inspected(plan: HostPlan, file: Path, pack: Pack) -> Fetched:
     """What arrived. Raises MirrorError if it is not what was announced, or not a packed generation of the plan."""
     with naming(file, "read", MirrorError):
-        size, digest = file.stat().st_size, cache.sha256_of(file)
+        digest, size = incoming.digest(file)
     if (size, digest) != (pack.size, pack.sha256):
         raise MirrorError(f"{plan.host}: what arrived is not the packed generation that was announced")
     inspected = cache_needs.inspect(file)
