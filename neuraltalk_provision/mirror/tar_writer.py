@@ -35,13 +35,13 @@ class Writer:
         info.size = size
         self._tar.addfile(info, content)
 
-    def directory(self, name: str, *, mode: int = 0o755, owner: int = 0, time: int = 0) -> None:
+    def directory(self, name: str, *, owner: int = 0, time: int) -> None:
         """Add a directory; `owner` is the number of its user and of its group."""
-        info = self._info(name, mode, time)
+        info = self._info(name, 0o755, time)
         info.type, info.uid, info.gid = tarfile.DIRTYPE, owner, owner
         self._tar.addfile(info)
 
-    def link(self, name: str, target: str, *, time: int = 0) -> None:
+    def link(self, name: str, target: str, *, time: int) -> None:
         """Add a symbolic link."""
         info = self._info(name, 0o777, time)
         info.type, info.linkname = tarfile.SYMTYPE, target

@@ -49,9 +49,9 @@ class Site:
     """Of the hosts that did not answer."""
 
 
-def runs(settings: Settings, limit: Sequence[str] = (), quiet: float = health.QUIET) -> tuple[RunState, ...]:
+def runs(settings: Settings, limit: Sequence[str] = ()) -> tuple[RunState, ...]:
     """One row for every run of every host, the latest first; `details` adds more. Raises HostError if a host fails."""
-    return query(settings, limit, quiet).runs
+    return query(settings, limit).runs
 
 
 def find(run_id: str, settings: Settings, host: str = "", quiet: float = health.QUIET) -> RunState:

@@ -64,16 +64,12 @@ Planner = Callable[[Mapping[str, Unpack]], tuple[HostPlan, ...]]
 """Makes a plan for every host; those in {host: what it unpacks} do not build."""
 
 
-def make_plans(
-    settings: Settings, limit: Sequence[str] = (), known: HostStates | None = None, *, take_over: bool = False
-) -> tuple[HostPlan, ...]:
+def make_plans(settings: Settings, limit: Sequence[str] = (), known: HostStates | None = None) -> tuple[HostPlan, ...]:
     """A plan for every host, as if each of them builds; see `planner`."""
-    return planner(settings, limit, known, take_over=take_over)({})
+    return planner(settings, limit, known, take_over=False)({})
 
 
-def planner(
-    settings: Settings, limit: Sequence[str] = (), known: HostStates | None = None, *, take_over: bool = False
-) -> Planner:
+def planner(settings: Settings, limit: Sequence[str], known: HostStates | None, *, take_over: bool) -> Planner:
     """What makes the plans. Reads the mirror, and the state of each host unless `known` contains it, once.
 
     With `take_over` a lease is not a reason to refuse: the operator says that its holder has ended.
