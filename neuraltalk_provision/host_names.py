@@ -47,6 +47,11 @@ def named(hosts: Sequence[str], most: int = MOST_NAMED) -> str:
     return ", ".join(words) + (f" and {more} others" if more else "")
 
 
+def counted(hosts: int) -> str:
+    """How many hosts, in words."""
+    return "1 host" if hosts == 1 else f"{hosts} hosts"
+
+
 def lines(told: Iterable[tuple[str, str]]) -> list[str]:
     """What is told of hosts, as (host, text), in their order; many hosts of which the same is told have one line.
 

@@ -9,7 +9,7 @@ from neuraltalk_provision.fleet.drift import Report
 from neuraltalk_provision.fleet.findings import Difference
 from neuraltalk_provision.fleet.majority import SHOWN
 from neuraltalk_provision.fleet.observed import NONE
-from neuraltalk_provision.host_names import named
+from neuraltalk_provision.host_names import counted, named
 
 COLUMNS = ("hosts", "difference", "item", "found", "lock", "most hosts", "since", "owner")
 FACTS = ("group", "fact", "value", "hosts", "lock")
@@ -79,7 +79,7 @@ def facts(report: Report) -> list[tuple[str, ...]]:
 
 def summary(report: Report) -> str:
     """One sentence about the whole report."""
-    words = [f"{len(report.hosts)} {'host' if len(report.hosts) == 1 else 'hosts'}"]
+    words = [counted(len(report.hosts))]
     words.append(f"{len(report.drifted)} with drift" if report.drifted else "none with drift")
     if report.untold:
         words.append(f"{len(report.untold)} not fully compared: {named(report.untold, SHOWN)}")

@@ -16,6 +16,7 @@ from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.outcome import FleetOutcome
 from neuraltalk_provision.fleet.records import Ending, HostEntry, Phase, Rollout, Status, Step
 from neuraltalk_provision.fleet.survey import Aside, Survey
+from neuraltalk_provision.host_names import counted
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import codes, converge, leases
@@ -209,8 +210,7 @@ def _shower(standing: Standing, output: Output) -> rollout.Shower:
     def show(action: Action) -> None:
         match action:
             case Activate(wave, hosts) if total > 1:
-                count = f"{len(hosts)} host{'s' if len(hosts) != 1 else ''}"
-                output.say(f"wave {wave.number} of {total} ({wave.name}): activating {count}")
+                output.say(f"wave {wave.number} of {total} ({wave.name}): activating {counted(len(hosts))}")
             case Look(hosts):
                 output.say(f"all hosts of the first wave were set aside: asking which of {len(hosts)} others are idle")
             case Wait(wave, seconds):

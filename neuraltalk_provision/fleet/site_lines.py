@@ -8,7 +8,7 @@ from neuraltalk_provision.fleet.outcome import FleetOutcome
 from neuraltalk_provision.fleet.records import Status
 from neuraltalk_provision.fleet.survey import Survey
 from neuraltalk_provision.fleet.waves import Wave
-from neuraltalk_provision.host_names import named
+from neuraltalk_provision.host_names import counted, named
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import trials
@@ -64,21 +64,17 @@ def _platform(plan: HostPlan) -> str:
     return f"{plan.recipe.platform}, {gpu.profile}: CUDA {gpu.cuda} for {gpu.archs}{cudnn}"
 
 
-def _hosts(count: int) -> str:
-    return "1 host" if count == 1 else f"{count} hosts"
-
-
 def show_end(outcome: FleetOutcome, settings: Settings, output: Output) -> None:
     """Print the last lines: what changed, and how to use it."""
     site, count = outcome.site, len(outcome.site.plans)
     if outcome.status == Status.PAUSED:
         output.say(f"paused: {len(site.activated)} hosts were activated, {len(outcome.untouched)} are left")
     elif not site.activated and not site.work:
-        output.say(f"{_hosts(count)}, nothing to change")
+        output.say(f"{counted(count)}, nothing to change")
     elif site.check:
         output.say(f"check mode: would {site.work or 'build nothing'}; nothing was changed")
     elif not site.activated:
-        output.say(f"staged on {_hosts(count)}; `provision site --activate` makes it current")
+        output.say(f"staged on {counted(count)}; `provision site --activate` makes it current")
     else:
         output.say(
             f"{len(site.activated)} of {count} hosts have a new current generation, tested before and after its "

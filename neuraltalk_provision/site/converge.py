@@ -13,7 +13,7 @@ from neuraltalk_provision.catalogue.needed import needed
 from neuraltalk_provision.catalogue.platform import recognise
 from neuraltalk_provision.catalogue.repositories import origins
 from neuraltalk_provision.errors import MirrorError, UsageError
-from neuraltalk_provision.host_names import lines, named
+from neuraltalk_provision.host_names import counted, lines, named
 from neuraltalk_provision.mirror import lock, store, trust
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_state import HostState
@@ -44,7 +44,7 @@ class SiteOutcome:
         built = sorted({change.component for change in self.changes if change.change == "build"})
         unpacked = sum(change.change == "unpack" for change in self.changes)
         words = [f"build {', '.join(built)}"] if built else []
-        words += [f"unpack on {unpacked} {'host' if unpacked == 1 else 'hosts'}"] if unpacked else []
+        words += [f"unpack on {counted(unpacked)}"] if unpacked else []
         return " and ".join(words)
 
     def as_json(self) -> dict[str, Any]:
