@@ -78,7 +78,7 @@ def _state(found: Rollout, host: str) -> str:
     return "not begun"
 
 
-_DONE = {Step.STAGE: "staged", Step.ACTIVATE: "activated", Step.GIVE_BACK: "returned", Step.VERIFY: "verified"}
+_DONE = {Step.STAGE: "staged", Step.ACTIVATE: "activated", Step.GIVE_BACK: "returned"}
 
 
 def _hosts(found: Rollout) -> list[dict[str, object]]:

@@ -43,7 +43,6 @@ class Step(StrEnum):
 
     STAGE = "stage"
     ACTIVATE = "activate"
-    VERIFY = "verify"
     GIVE_BACK = "give_back"
 
 

@@ -24,7 +24,7 @@ from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.records import Ending, HostEntry, Outcome, Rollout, Status, Step
 
 SIZES = (100, 1000, 5000)
-STEPS = (Step.STAGE, Step.ACTIVATE, Step.VERIFY)
+STEPS = (Step.STAGE, Step.ACTIVATE, Step.GIVE_BACK)
 GROUP = 50
 """How many results a controller with 50 forks records together."""
 SINGLE = 100
@@ -72,7 +72,7 @@ def measure(hosts: int, folder: Path) -> Measured:
 
     def single(journal: Journal) -> None:
         for name in few:
-            journal.ended(name, Step.VERIFY, Outcome.DONE)
+            journal.ended(name, Step.GIVE_BACK, Outcome.DONE)
 
     with Journal.open(file, "bench", lambda _name: False) as journal:
         cpu = time.process_time()

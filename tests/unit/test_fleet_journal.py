@@ -171,11 +171,11 @@ def test_rollout_that_another_followed_is_not_continued(file: Path) -> None:
 def test_rollouts_are_listed_newest_first_with_numbers_and_without_hosts(file: Path) -> None:
     with opened(file) as writing:
         writing.begin(rollout(record("node1", Step.STAGE, Outcome.DONE), record("node2", Step.STAGE, Outcome.DONE)))
-        writing.begin(rollout(record("a", Step.VERIFY, Outcome.FAILED), hosts=["a"]))
+        writing.begin(rollout(record("a", Step.GIVE_BACK, Outcome.FAILED), hosts=["a"]))
         second, first = writing.rollouts()
         assert writing.rollouts(1) == (second,)
     assert (first.size, first.counts) == (3, {(Step.STAGE, Outcome.DONE): 2})
-    assert (second.size, second.counts) == (1, {(Step.VERIFY, Outcome.FAILED): 1})
+    assert (second.size, second.counts) == (1, {(Step.GIVE_BACK, Outcome.FAILED): 1})
 
 
 def test_rollout_is_found_by_its_id(file: Path) -> None:

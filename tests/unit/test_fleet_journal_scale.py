@@ -10,7 +10,7 @@ import pytest
 
 from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.records import Ending, Outcome, Status, Step
-from tests.unit.rollouts import digests, entry, names, opened, rollout
+from tests.unit.rollouts import digests, names, opened, rollout
 
 pytestmark = pytest.mark.slow
 
@@ -53,13 +53,12 @@ def costs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[int, Cost]
 
         def one_by_one(journal: Journal, hosts: list[str] = hosts, size: int = size) -> None:
             for host in hosts[:: size // SINGLE]:
-                journal.ended(host, Step.VERIFY, Outcome.DONE)
+                journal.ended(host, Step.GIVE_BACK, Outcome.DONE)
 
         acts: dict[str, Callable[[Journal], object]] = {
             "begin": lambda journal, hosts=hosts: journal.begin(rollout(hosts=hosts)),
             "started": lambda journal, hosts=hosts, given=given: journal.started(hosts, Step.STAGE, given),
             "ended_all": lambda journal, endings=endings: journal.ended_all(Step.STAGE, endings),
-            "set_hosts": lambda journal, hosts=hosts: journal.set_hosts([entry(host) for host in hosts]),
             "ended": one_by_one,
             "rollout": lambda journal: journal.rollout(),
             "resume": lambda journal: journal.resume(),
@@ -76,7 +75,7 @@ def costs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[int, Cost]
     return found
 
 
-@pytest.mark.parametrize("what", ["begin", "started", "ended_all", "set_hosts", "rollout", "resume"])
+@pytest.mark.parametrize("what", ["begin", "started", "ended_all", "rollout", "resume"])
 def test_cost_per_host_is_flat(costs: dict[str, dict[int, Cost]], what: str) -> None:
     each = [cost / size for size, (cost, _) in costs[what].items()]
     assert max(each) <= FLAT * min(each), each
@@ -91,7 +90,7 @@ def test_cost_of_one_host_or_of_none_does_not_depend_on_the_others(
 
 
 def test_all_hosts_of_a_call_are_one_transaction(costs: dict[str, dict[int, Cost]]) -> None:
-    for what in ("begin", "started", "ended_all", "set_hosts"):
+    for what in ("begin", "started", "ended_all"):
         for size in SIZES:
             _, words = costs[what][size]
             assert (words["BEGIN"], words["COMMIT"]) == (1, 1)
