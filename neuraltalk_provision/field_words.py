@@ -1,4 +1,4 @@
-"""What is wrong with a field of a file that a person wrote, in words of that file and not of Python. Pure."""
+"""The form of files: what is wrong with a field that a person wrote, in words of the file and not of Python. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 _LINES = "`name: value` lines"
 _LIST = "a list such as [a, b]"
@@ -27,6 +27,12 @@ _WANTED = {
 _BRANCH = re.compile(r"str|int|float|path|literal\[.*|function-.*|lax-or-strict.*")
 """The name that pydantic appends to the place of an error if the field can have several types."""
 _LONGEST = 80
+
+
+class Strict(BaseModel):
+    """A part of a file, frozen and without unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 @dataclass(frozen=True)

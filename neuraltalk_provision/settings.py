@@ -10,9 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
@@ -21,6 +19,7 @@ from pydantic import (
 
 from neuraltalk_provision import access_lists, durations, field_words, inventories, paths, rates, wave_rules, yaml_file
 from neuraltalk_provision.errors import UsageError, naming
+from neuraltalk_provision.field_words import Strict
 from neuraltalk_provision.inventories import Inventory
 from neuraltalk_provision.wave_rules import Size, WaveRule
 
@@ -95,10 +94,8 @@ def _variable(name: str) -> str:
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$"), AfterValidator(_variable)]
 
 
-class Pip(BaseModel):
+class Pip(Strict):
     """The source of h5py, ipython and Pillow."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     source: Literal["auto", "mirror", "index", "host", "none"] = "auto"
     index_url: Address = ""
@@ -109,10 +106,8 @@ class Pip(BaseModel):
         return re.sub(r"://[^/\s]*@", "://", self.index_url)
 
 
-class Settings(BaseModel):
+class Settings(Strict):
     """The settings of a site; inventory/example/provision.yml explains each of them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     mirror: SitePath = Path("mirror")
     mirror_trust: Literal["unsigned", "signed", "named"] = "unsigned"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 
+from neuraltalk_provision.field_words import Strict
 from neuraltalk_provision.rules.pack import LARGEST
 from neuraltalk_provision.rules.runtime import MOST_LIBRARIES, MOST_VERSIONS
 
@@ -17,12 +18,6 @@ Soname = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.+-]{1,200}$")]
 SymbolVersion = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.+-]{1,100}$")]
 Number = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,8}(\.[0-9]{1,8}){0,3})?$")]
 Package = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9+._-]{0,200}$")]
-
-
-class Strict(BaseModel):
-    """Frozen, without unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Needs(Strict):

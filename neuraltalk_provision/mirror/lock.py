@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
 from neuraltalk_provision import yaml_file
 from neuraltalk_provision.errors import MirrorError, UsageError, naming
+from neuraltalk_provision.field_words import Strict
 from neuraltalk_provision.mirror import bounded, guard, remains
 
 FILE_NAME = "mirror.lock"
@@ -40,10 +41,8 @@ def _not_reserved(name: str) -> str:
     return name
 
 
-class Entry(BaseModel):
+class Entry(Strict):
     """One file of the mirror; `size` in bytes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     name: PlainName
     file: Annotated[PlainName, AfterValidator(_not_reserved)]
@@ -54,10 +53,8 @@ class Entry(BaseModel):
     role: str
 
 
-class Lock(BaseModel):
+class Lock(Strict):
     """The whole lock."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     schema_version: Literal[1] = 1
     artifacts: tuple[Entry, ...] = ()

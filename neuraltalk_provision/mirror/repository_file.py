@@ -20,13 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from neuraltalk_provision import field_words, yaml_file
 from neuraltalk_provision.catalogue import target
 from neuraltalk_provision.catalogue.target import Target
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.field_words import Problem
+from neuraltalk_provision.field_words import Problem, Strict
 from neuraltalk_provision.mirror import addresses
 from neuraltalk_provision.rules import machines
 
@@ -63,11 +63,7 @@ Word = Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9./][A-Za-z0-9._
 Addresses = Annotated[tuple[Address, ...], BeforeValidator(_several), Field(min_length=1, max_length=50)]
 
 
-class _Repository(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-class AptRepository(_Repository):
+class AptRepository(Strict):
     """A repository of apt; `signed_by` is a file with the public keys of those who may sign it.
 
     Without `check_valid_until`, an index is also accepted after the day until which its signers declared it valid.
@@ -80,7 +76,7 @@ class AptRepository(_Repository):
     check_valid_until: bool = Field(default=True, strict=True)
 
 
-class RpmRepository(_Repository):
+class RpmRepository(Strict):
     """A repository of RPM packages; each of `gpgkey` is a file with a public key of those who may sign it.
 
     `baseurl` are addresses of the same repository; the first that answers is used. Without `gpgcheck`, packages may be

@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from neuraltalk_provision import whole_file
 from neuraltalk_provision.errors import MirrorError
+from neuraltalk_provision.field_words import Strict
 from neuraltalk_provision.mirror import cache_files, lock, part_writer, parts
 from neuraltalk_provision.mirror.digests import Advance, Digests
 from neuraltalk_provision.mirror.part_file import Part
@@ -26,20 +27,16 @@ FOLDER = ".unbundling"
 _JOURNAL = "taken.json"
 
 
-class _Stamp(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
+class _Stamp(Strict):
     size: int
     mtime_ns: int
 
 
-class _Taken(BaseModel):
+class _Taken(Strict):
     """The journal: the bundle, the complete files, and the (file, offset) of pieces of other files."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
     bundle: parts.Sha256
-    files: dict[parts.FileName, _Stamp] = {}
+    files: dict[parts.FileName, _Stamp] = Field(default_factory=dict)
     pieces: Annotated[
         tuple[tuple[parts.FileName, int], ...], Field(max_length=parts.MOST_FILES + parts.MOST_PARTS)
     ] = ()

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, StrictInt, ValidationError
+from pydantic import BeforeValidator, Field, FiniteFloat, StrictInt, ValidationError
 
 from neuraltalk_provision import field_words, yaml_file
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.field_words import Problem
+from neuraltalk_provision.field_words import Problem, Strict
 from neuraltalk_provision.runs.request.spec import PROCESSOR, words
 
 SUFFIXES = (".yml", ".yaml")
@@ -21,10 +21,8 @@ Number = Annotated[FiniteFloat, BeforeValidator(yaml_file.not_boolean)]
 Document = TypeVar("Document", bound="RunDocument")
 
 
-class Until(BaseModel):
+class Until(Strict):
     """When a stage ends: at the first checkpoint at or after an iteration, or after so many without an improvement."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     iterations: int | None = Field(default=None, ge=1, le=1 << 53, strict=True)
     plateau: int | None = Field(default=None, ge=1, le=1 << 53, strict=True)
@@ -34,26 +32,22 @@ class Until(BaseModel):
         return {name: value for name, value in self.model_dump().items() if value is not None}
 
 
-class StageDocument(BaseModel):
+class StageDocument(Strict):
     """One stage in a run's file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-    options: dict[str, Value] = {}
+    options: dict[str, Value] = Field(default_factory=dict)
     until: Until | None = None
 
 
-class RunDocument(BaseModel):
+class RunDocument(Strict):
     """A run's file. `options` are the program's own, by name; the options of a stage override them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     host: str = ""
     id: str = ""
     gpu: str | StrictInt = PROCESSOR
     gpu_memory: int | None = Field(default=None, ge=0, le=1 << 53, strict=True)
-    options: dict[str, Value] = {}
-    stages: dict[str, StageDocument] = {}
+    options: dict[str, Value] = Field(default_factory=dict)
+    stages: dict[str, StageDocument] = Field(default_factory=dict)
 
     def stage(self, name: str) -> StageDocument:
         """The settings of a stage; empty if the file has no such stage."""

@@ -8,10 +8,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
+from pydantic import Field, StrictInt, model_validator
 
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.field_words import Strict
 from neuraltalk_provision.runs.request import stages
 from neuraltalk_provision.runs.request.document import Number, RunDocument, Value, as_argument
 from neuraltalk_provision.runs.request.spec import RunSpec
@@ -20,10 +21,8 @@ MOST = 10_000
 """The largest number of runs in a sweep."""
 
 
-class Draw(BaseModel):
+class Draw(Strict):
     """A random number between `least` and `most`: uniform, or with `log` uniform in its logarithm."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     least: Number
     most: Number

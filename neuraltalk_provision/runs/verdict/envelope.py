@@ -6,17 +6,16 @@ from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from neuraltalk_provision import catalogue, field_words, yaml_file
 from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.field_words import Strict
 from neuraltalk_provision.runs.request.document import Number
 
 
-class Range(BaseModel):
+class Range(Strict):
     """The expected range, from `least` to `most`, at one iteration (counted over all stages)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     iteration: int = Field(ge=0, strict=True)
     least: Number
@@ -29,10 +28,8 @@ class Range(BaseModel):
         return self
 
 
-class Envelope(BaseModel):
+class Envelope(Strict):
     """Ranges over iterations: of `loss` (training and validation) and of scores by name, such as CIDEr."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     name: str
     ranges: Mapping[str, tuple[Range, ...]]
