@@ -62,6 +62,13 @@ def problems(error: ValidationError) -> list[Problem]:
     return found
 
 
+def first_problem(error: ValidationError) -> str:
+    """The place and the words of the first problem, for files that only programs write."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"][:5]) or "the whole file"
+    return f"{place[:200]}: {first['msg'][:300]}"
+
+
 def _field(problem: Any) -> tuple[str | int, ...]:
     place: tuple[str | int, ...] = problem["loc"]
     return place[:-1] if place and _BRANCH.fullmatch(str(place[-1])) else place

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
 
-from neuraltalk_provision.field_words import Strict
+from neuraltalk_provision.field_words import Strict, first_problem
 from neuraltalk_provision.rules.pack import LARGEST
 from neuraltalk_provision.rules.runtime import MOST_LIBRARIES, MOST_VERSIONS
 
@@ -91,9 +91,7 @@ def parse(content: bytes, generation: str) -> CacheEntry:
     try:
         entry = CacheEntry.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"it does not parse: {place + ': ' if place else ''}{first['msg']}") from None
+        raise ValueError(f"it does not parse: {first_problem(error)}") from None
     if entry.id != generation:
         raise ValueError(f"it is the entry of generation {entry.id}")
     return entry

@@ -19,6 +19,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from neuraltalk_provision import field_words
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.mirror import cache_files, lock
 
@@ -165,9 +166,7 @@ def load(kind: type[Document], content: bytes) -> Document:
     try:
         document = kind.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"][:5]) or "the whole file"
-        raise ValueError(f"{place[:200]}: {first['msg'][:300]}") from None
+        raise ValueError(field_words.first_problem(error)) from None
     if dump(document) != content:
         raise ValueError("it was edited: it is not written as this program writes it")
     return document

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from neuraltalk_provision import whole_file
+from neuraltalk_provision import field_words, whole_file
 from neuraltalk_provision.errors import MirrorError, naming
 from neuraltalk_provision.mirror import bounded, lock
 
@@ -132,8 +132,7 @@ def _judge(file: Path, digest: str) -> Found:
     except OSError as error:
         return Found(platform, False, f"its record cannot be read: {error.strerror or error}")
     except ValidationError as error:
-        place = ".".join(str(part) for part in error.errors()[0]["loc"][:5]) or "the whole file"
-        return Found(platform, False, f"its record does not parse: {place[:200]}: {error.errors()[0]['msg'][:200]}")
+        return Found(platform, False, f"its record does not parse: {field_words.first_problem(error)}")
     if proof.platform != platform:
         return Found(platform, False, f"its record is for {proof.platform}: the file was renamed")
     when = f"{proof.made[:10]} {proof.made[11:16]} UTC"
