@@ -66,7 +66,7 @@ def test_unfinished_names_wait_for_their_own_command(prepare: ModuleType, made: 
     assert made.killed(at)
     assert "finishing" in made.journal()[-1]
     words = refused(prepare, made.request(num_val=2))
-    assert "another command is about to give these names" in words
+    assert "an earlier command has prepared these files" in words
     assert "it had another num_val (1)" in words
     assert made.left() == PARTS
     (made.folder / "data.json").write_text("precious")

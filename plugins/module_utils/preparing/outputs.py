@@ -76,10 +76,9 @@ class Outputs(object):
         for part in self.parts():
             if os.path.lexists(part):
                 words = (
-                    "%s exists without a journal of this command: another tool, or an older version, created "
-                    "it. Look at what "
+                    "%s exists without a journal of this command: another tool, or an older version, created it. Look "
+                    "at what it is, then move it away, or choose another name"
                 )
-                words += "it is, then move it away, or choose another name"
                 raise StackError(words % shown(part))
 
     def remove_parts(self):

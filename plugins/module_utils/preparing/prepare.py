@@ -100,9 +100,9 @@ def refuse_other(options, now):
     differ = sorted(key for key in now if options.get(key) != now[key])
     if differ:
         words = (
-            "another command is about to give these names, and was interrupted: give that again, which ends at once; "
+            "an earlier command has prepared these files, and was interrupted before it gave them their names. Run that "
+            "command again, which takes a moment; it had another %s (%s)"
         )
-        words += "it had another %s (%s)"
         values = ", ".join(json.dumps(options.get(key)) for key in differ)
         raise StackError(words % (", ".join(differ), values))
 
