@@ -259,7 +259,7 @@ def work(module):
         if target == before and not options["id"]:
             raise StackError(
                 "generation %s is current and recorded as the previous one, because an activation was interrupted: "
-                "name the generation to go back to" % target
+                "name the generation to go back to (`provision rollback --to ID`)" % target
             )
     changed = before != target
     # In check mode, the generation that is to become current would have been built and sealed before.

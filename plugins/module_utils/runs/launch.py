@@ -167,7 +167,8 @@ def readable(option, path, folder):
         raise StackError("-%s %s: %s" % (option, path, kind))
     if not os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0)):
         raise StackError(
-            "-%s %s: %s may not read it. Let others read it (chmod o+r), or choose run_user" % (option, path, who())
+            "-%s %s: %s may not read it. Let others read it (chmod o+r), or choose another run_user in provision.yml"
+            % (option, path, who())
         )
 
 
