@@ -100,8 +100,8 @@ def refuse_other(options, now):
     differ = sorted(key for key in now if options.get(key) != now[key])
     if differ:
         words = (
-            "an earlier command has prepared these files, and was interrupted before it gave them their names. Run that "
-            "command again, which takes a moment; it had another %s (%s)"
+            "an earlier command has prepared these files, and was interrupted before it gave them their names. Run "
+            "that command again, which takes a moment; it had another %s (%s)"
         )
         values = ", ".join(json.dumps(options.get(key)) for key in differ)
         raise StackError(words % (", ".join(differ), values))
