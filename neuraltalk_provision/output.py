@@ -12,7 +12,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -30,6 +30,7 @@ MANY_ROWS = 200
 """A table with more rows than this is printed as aligned plain text, which is much faster."""
 Advance = Callable[[int], None]
 
+_BLOCK = 1 << 20
 _DEEPEST = 60
 """The maximum nesting depth of a JSON document."""
 
@@ -76,6 +77,15 @@ class Output:
         """Print the result of the command; only with --json."""
         if self.as_json:
             _write(json.dumps(_as_json(document), indent=2, allow_nan=False) + "\n")
+
+    def result_with_text(self, document: Mapping[str, Any], name: str, text: TextIO) -> None:
+        """Print the result with one more field, a text of any length that is read from a file; only with --json."""
+        if self.as_json:
+            begin, _, end = json.dumps(_as_json({**document, name: ""}), indent=2, allow_nan=False).rpartition('""')
+            _write(f'{begin}"')
+            while block := text.read(_BLOCK):
+                _write(json.dumps(block)[1:-1])
+            _write(f'"{end}\n')
 
     def error(self, error: ProvisionError, log: str = "") -> None:
         """Print an error, the advice, and the path of the command's log; with --json as one document."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 from neuraltalk_provision import catalogue
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
-from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, HostError, InterruptError, UsageError
+from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, HostError, InterruptError, UsageError, naming
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.rules import run as rules
 from neuraltalk_provision.rules.texts import moment
@@ -125,18 +126,22 @@ def logs(
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     run = hosts.find(run_id, chosen, host)
-    text: list[str] = []
-    try:
-        for piece in hosts.follow(run.id, run.host, chosen):
-            output.pass_on(piece.text)
-            text += [piece.text] if as_json else []
-            if not follow and not piece.more:
-                break
-    except KeyboardInterrupt:
-        raise InterruptError(
-            f"no longer following; {run.id} continues", advice=f"Its log on {run.host}: {run.log}"
-        ) from None
-    output.result({"id": run.id, "host": run.host, "log": run.log, "text": "".join(text)})
+    # With --json all of it is printed at the end, and a log can be larger than the memory.
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogatepass", newline="") as text:
+        try:
+            for piece in hosts.follow(run.id, run.host, chosen):
+                output.pass_on(piece.text)
+                if as_json:
+                    with naming("the directory for temporary files", "written"):
+                        text.write(piece.text)
+                if not follow and not piece.more:
+                    break
+        except KeyboardInterrupt:
+            raise InterruptError(
+                f"no longer following; {run.id} continues", advice=f"Its log on {run.host}: {run.log}"
+            ) from None
+        text.seek(0)
+        output.result_with_text({"id": run.id, "host": run.host, "log": run.log}, "text", text)
     return EXIT_FINE
 
 

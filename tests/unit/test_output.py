@@ -52,6 +52,20 @@ def test_table_is_never_cut_where_it_is_not_a_terminal(capsys: Capture) -> None:
     assert capsys.readouterr().out.splitlines()[-1].split() == list(rows[0])
 
 
+@pytest.mark.parametrize("text", ["", 'a "b"\r\n\\ \x1b[1m \u00e4 \U0001f600 \ud800', "7 lines\n" * 400_000])
+def test_text_of_any_length_is_a_part_of_the_document(capsys: Capture, tmp_path: Path, text: str) -> None:
+    """The log of a run was in memory four times."""
+    document = {"id": "base", "log": '""'}
+    with (tmp_path / "log").open("w+", encoding="utf-8", errors="surrogatepass", newline="") as file:
+        file.write(text)
+        file.seek(0)
+        Output(as_json=True).result_with_text(document, "text", file)
+        Output().result_with_text(document, "text", file)
+    printed = capsys.readouterr().out
+    Output(as_json=True).result({**document, "text": text})
+    assert printed == capsys.readouterr().out
+
+
 def test_json_is_one_document_and_no_words(capsys: Capture) -> None:
     output = Output(as_json=True)
     output.say("words")
