@@ -92,7 +92,7 @@ class CommandLog:
         folder = log_files.directory()
         log_files.prune(folder)
         self.path, self._handle = log_files.create(
-            folder, f"{time.strftime('%Y%m%d-%H%M%S')}-{_command(self._arguments)}"
+            folder, f"{time.strftime(log_files.DATE)}-{_command(self._arguments)}"
         )
         self._append(self._fit(_heading(self._arguments)))
 

@@ -12,15 +12,20 @@ import fcntl
 import os
 import re
 import stat
+import time
 from pathlib import Path
 
 from neuraltalk_provision import paths
 
 KEPT = 50
 """The number of logs of ended commands that are kept."""
+DATE = "%Y%m%d-%H%M%S"
+"""The form of the date and time in the name of a log."""
 TOTAL = 100 << 20
 """The maximum size of all logs together, in bytes."""
 
+_DAY = 86_400
+"""Another time zone, or summer time, is no wrong clock."""
 _NAME = re.compile(r"(?P<log>\d{8}-\d{6}-[a-z-]+-\d+(?:-\d+)?\.log)(?:\.1)?")
 
 
@@ -69,7 +74,10 @@ def open_new(path: Path) -> int:
 
 
 def prune(folder: Path) -> None:
-    """Remove the oldest logs until at most `KEPT` logs and `TOTAL` bytes are left. Errors are ignored."""
+    """Remove the oldest logs until at most `KEPT` logs and `TOTAL` bytes are left. Errors are ignored.
+
+    Those of a time that has not come yet count as the oldest: the clock was wrong when they were written.
+    """
     groups: dict[str, list[os.DirEntry[str]]] = {}
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -77,7 +85,8 @@ def prune(folder: Path) -> None:
             if named and entry.is_file(follow_symlinks=False):
                 groups.setdefault(named["log"], []).append(entry)
     total = 0
-    for count, name in enumerate(sorted(groups, reverse=True), 1):
+    soon = time.strftime(DATE, time.localtime(time.time() + _DAY))
+    for count, name in enumerate(sorted(groups, key=lambda name: (name < soon, name), reverse=True), 1):
         with contextlib.suppress(OSError):
             total += sum(entry.stat(follow_symlinks=False).st_size for entry in groups[name])
             if (count > KEPT or total > TOTAL) and not _is_in_use(folder / name):

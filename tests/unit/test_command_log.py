@@ -142,6 +142,18 @@ def test_old_logs_go_and_the_youngest_stay(monkeypatch: pytest.MonkeyPatch) -> N
     assert set(logs()) == {*old[4:], log.path, foreign}
 
 
+def test_logs_from_the_future_do_not_push_out_those_that_are_written_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock had been wrong for some days: after that, each command removed the log of the one before it."""
+    monkeypatch.setattr(log_files, "KEPT", 5)
+    future = [dead(f"20990101-00000{number}-site-7.log") for number in range(6)]
+    written = []
+    for number in range(3):
+        with command_log.begin(["site", str(number)]) as log:
+            log.write("x\n")
+        written.append(log.path)
+    assert set(logs()) == {*future[-3:], *written}
+
+
 def test_logs_of_many_bytes_go_before_their_number_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_files, "TOTAL", 1000)
     dead("20250101-000000-site-7.log.1", 900)
