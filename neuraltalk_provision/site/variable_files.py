@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from neuraltalk_provision import access_lists, inventories
-from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.errors import UsageError, naming
 from neuraltalk_provision.inventories import Inventory
 
 FOLDERS = ("group_vars", "host_vars")
@@ -38,11 +38,14 @@ for _tag in _OF_ANSIBLE:
 @functools.cache
 def refuse_open(inventory: Inventory) -> None:
     """UsageError if every user of this machine can change an inventory, or the variables beside it."""
-    there = [one for one in inventories.listed(inventory) if one.exists()]
-    inside = [file for one in there if one.is_dir() for file in one.iterdir()]
-    for path in (*there, *inside, *itertools.islice(_files(inventory), _MOST_FILES)):
-        if reason := access_lists.open_to_all(path):
-            raise UsageError(f"the inventory {path} is not used, because {reason}", advice=access_lists.CLOSE)
+    for one in inventories.listed(inventory):
+        with naming(one, "read"):
+            inside = [*one.iterdir()] if one.is_dir() else []
+            every = [one, *inside, *itertools.islice(_files(one), _MOST_FILES)]
+            reasons = ((path, access_lists.open_to_all(path)) for path in every if path.exists())
+            found = next(((path, reason) for path, reason in reasons if reason), None)
+        if found:
+            raise UsageError(f"the inventory {found[0]} is not used, because {found[1]}", advice=access_lists.CLOSE)
 
 
 def unreadable(inventory: Inventory) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -248,6 +248,25 @@ def test_site_that_was_made_without_a_umask_is_accepted(tmp_path: Path, monkeypa
     use(tmp_path / "site")
     modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("site", "site/mirror", "mirror")]
     assert modes == [0o775] * 3
+
+
+def test_links_to_nothing_beside_the_inventory_are_passed_over(site: Path) -> None:
+    """As an editor makes them for a file that is open."""
+    for folder in (site, site / "group_vars", site / "mirror"):
+        for name in (".#all.yml", "all"):
+            (folder / name).symlink_to("ops@node1.4711")
+    (site / "provision.yml").write_text("inventory: .\n")
+    use(site)
+
+
+def test_inventory_that_cannot_be_read_is_an_error_in_words(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def iterdir(place: Path) -> Iterator[Path]:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    variable_files.refuse_open.cache_clear()
+    with pytest.raises(UsageError, match=f"{site} cannot be read: Permission denied"):
+        variable_files.refuse_open(site)
 
 
 def test_signed_mirror_may_be_writable_for_every_user(site: Path) -> None:
