@@ -602,7 +602,10 @@ def test_generation_whose_removal_was_killed_is_built_from_the_beginning_if_it_i
         (home / "torch" / "th").write_text("th")
         as_installed(home)
         generations("sealed", name, components=PARTS)
+        sources = root / "build" / name / "torch"
+        sources.mkdir(parents=True)
         was_killed = killed(at, "before", lambda: generations("absent", name))
+        assert home.exists() or not sources.exists(), "nothing would remove them any more"
         if not was_killed:
             break
         generations("open", name, controller="me")

@@ -85,19 +85,21 @@ def _abandon(path):
 def erase(stack, name):
     """Remove a generation, its seal first, and its sources. What is left after an error counts as abandoned.
 
+    The sources go before the generation, because only a generation that is there is removed again after a kill.
     Stamps without the list of what was installed say that nothing of it can be used, so the stamps are removed last.
     """
-    path = stack.path(name)
+    path, sources = stack.path(name), os.path.join(stack.root, layout.BUILD, name)
     remove(layout.seal(path))
     remove(os.path.join(path, layout.INSTALLED))
     try:
+        if os.path.isdir(sources):
+            shutil.rmtree(sources)
         for entry in sorted(set(os.listdir(path)) - {layout.STAMPS}):
             remove_any(os.path.join(path, entry))
         shutil.rmtree(path)
     except Exception:
         _problem_of(_abandon, stack.path(name))
         raise
-    shutil.rmtree(os.path.join(stack.root, layout.BUILD, name), ignore_errors=True)
 
 
 def refuse_used(stack, name):
