@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import io
 import json
 import os
 import stat
@@ -147,6 +148,22 @@ def test_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(PermissionError) as caught:
         files.read_text(str(file))
     assert caught.value.filename == str(file)
+
+
+@pytest.mark.parametrize("reads", [files.read_text, files.end_of, files.file_sha256])
+def test_file_on_a_broken_disk_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: Callable[[str], object]
+) -> None:
+    """The kernel names no file when it cannot read one, and `None: Input/output error` helps nobody."""
+
+    class Broken(io.BytesIO):
+        def read(self, _size: int | None = -1) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+    (tmp_path / "f").touch()
+    monkeypatch.setattr(files.io, "open", lambda *_given: Broken())
+    with pytest.raises(OSError, match=r"Input/output error: '.*/f'"):
+        reads(str(tmp_path / "f"))
 
 
 def test_object_comes_back_as_it_was_written(tmp_path: Path) -> None:

@@ -144,22 +144,24 @@ def remove_any(path):
         remove(path)
 
 
+@contextlib.contextmanager
 def open_regular(path):
-    """The file `path`, opened to read bytes. OSError, without waiting, if it is not a regular file.
+    """The file `path`, opened to read bytes in a block. OSError, without waiting, if it is not a regular file.
 
     A pipe might never end, and opening a device may have an effect: /dev/watchdog resets the host a minute later. So
     it is looked at before it is opened, and what was looked at is opened, whatever the path leads to by then.
-    Everything that another user can put in place is opened by this.
+    Everything that another user can put in place is opened by this. Every OSError of the block names the file.
     """
-    place = os.open(path, _PLACE)
-    try:
-        if not stat.S_ISREG(os.fstat(place).st_mode):
-            raise OSError(errno.EISDIR, "it is a directory, a pipe or a device, not an ordinary file", path)
-        return io.open(os.open("/proc/self/fd/%d" % place, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb")
-    except (IOError, OSError) as error:
-        raise OSError(error.errno, error.strerror, path)
-    finally:
-        os.close(place)
+    with naming(path):
+        place = os.open(path, _PLACE)
+        try:
+            if not stat.S_ISREG(os.fstat(place).st_mode):
+                raise OSError(errno.EISDIR, "it is a directory, a pipe or a device, not an ordinary file")
+            handle = os.open("/proc/self/fd/%d" % place, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        finally:
+            os.close(place)
+        with io.open(handle, "rb") as file:
+            yield file
 
 
 def leads_nowhere(error, path):
