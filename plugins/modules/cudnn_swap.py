@@ -214,7 +214,8 @@ def work(module):
         else:
             did = restore(tree, loader)
     except (IOError, OSError) as error:
-        message = "%s: %s. Run the same command again: it continues from there" % (error.filename, error.strerror)
+        where = error.filename or tree.root
+        message = "%s: %s. Run the same command again: it continues from there" % (where, error.strerror)
         raise StackError(message, code=codes.of_errno(error.errno))
     after = inspect(tree)
     return dict(

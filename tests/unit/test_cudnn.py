@@ -464,6 +464,27 @@ class Killed(BaseException):
     """Nothing of the code runs after it, as after a kill."""
 
 
+@pytest.mark.parametrize("state", ["swapped", "restored"])
+def test_error_that_names_no_file_names_the_directory(
+    module: ModuleType, run_module: Run, tree: Path, archive: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """Those of Python 2.7 for rename and link."""
+    standin.place(tree, V4)
+    if state == "restored":
+        swap(run_module, tree, archive)
+    real = os.rename
+
+    def broken(path: str, target: str) -> None:
+        if not target.endswith(".json"):
+            raise OSError(5, "Input/output error")
+        real(path, target)
+
+    monkeypatch.setattr(module.os, "rename", broken)
+    with pytest.raises(ModuleError, match=r"cuda-7\.5: Input/output error") as failed:
+        swap(run_module, tree, archive, state=state)
+    assert failed.value.result["code"] == "disk.broken"
+
+
 def test_temporary_files_of_a_killed_swap_are_removed_by_the_next_one(
     module: ModuleType, inspection: ModuleType, ldconfig: ModuleType, tree: Path, archive: Path, tmp_path: Path
 ) -> None:

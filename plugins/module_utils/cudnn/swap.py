@@ -138,7 +138,7 @@ def swap(tree, archive, version, machine, in_use=False, foreign=False, loader=No
             if isinstance(error, StackError):
                 raise StackError("%s. The previous state was restored" % error, **error.details)
             if isinstance(error, (IOError, OSError)):
-                message = "%s: %s. The previous state was restored" % (error.filename, error.strerror)
+                message = "%s: %s. The previous state was restored" % (error.filename or tree.root, error.strerror)
                 raise StackError(message, code=codes.of_errno(error.errno))
             raise
         shutil.rmtree(os.path.join(tree.ours, "new"), ignore_errors=True)
