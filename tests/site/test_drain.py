@@ -98,8 +98,7 @@ def work_through(site: Settings, host: str, rule: Rule, job: str, waits: str) ->
                 assert state(waits) == "PENDING"
                 position = position.after_activation("verified")
             case Step.RESUME:
-                changed = use.resume(site, {host: seen})
-                assert changed.failures == ()
+                assert use.resume(site, {host: seen}).failures == ()
                 seen = use.ask(site, [host])[host]
         position = position.after(action, time.monotonic())
         if action.step is Step.DRAIN and action.reasons:

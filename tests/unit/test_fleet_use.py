@@ -63,7 +63,7 @@ def test_node_is_drained_activated_and_resumed(cluster: Cluster, tmp_path: Path,
                 assert cluster.nodes["gpu7"]["state"] == "IDLE+DRAIN"
                 position = position.after_activation("verified")
             case Step.RESUME:
-                assert not use.resume(settings, {"here": seen}).failures
+                assert use.resume(settings, {"here": seen}).failures == ()
                 seen = use.ask(settings, ["here"])["here"]
         position = position.after(action, time.monotonic())
     assert steps == [Step.DRAIN, Step.ASK, Step.ACTIVATE, Step.RESUME, Step.DONE]
