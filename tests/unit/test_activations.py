@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from neuraltalk_provision import catalogue
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.fleet import rollback
+from neuraltalk_provision.fleet.moves import moves
 from neuraltalk_provision.fleet.outcome import FleetOutcome, raise_failures
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.checks import Check
@@ -194,14 +196,24 @@ def test_rollback_undoes_what_was_not_confirmed_and_names_generations(
     returned = tuple((host, "stack_generation", {"changed": True}) for host in ("node1", "node2"))
     requests = telling(monkeypatch, PlayResults(results=returned))
     settings = Settings(journal=tmp_path / ".provision" / "journal.sqlite")
-    moves = rollback.rollback(settings, rollback.Request(), QUIET, plan=False)
-    assert [move.remark for move in moves] == [
+    done = rollback.rollback(settings, rollback.Request(), QUIET, plan=False)
+    assert [move.remark for move in done] == [
         "the activation of generation bbbb was not confirmed; the return to generation aaaa comes first",
         "",
     ]
     (request,) = requests
     assert request.variables["provision_unconfirmed"] == ["node1"]
     assert request.variables["provision_targets"] == {"node1": "aaaa", "node2": "aaaa"}
+
+
+def test_current_generation_is_a_way_back_only_from_an_activation_that_was_not_confirmed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is recorded as the previous one if the activation was killed before the link was renamed."""
+    asked(monkeypatch, activation(target="bbbb"), current="aaaa", previous="aaaa")
+    found, unable = moves(host_state.read_each(Settings(), catalogue.load(), []).states, {}, "")
+    assert [(move.host, move.before, move.after) for move in found] == [("node1", "aaaa", "aaaa")]
+    assert list(unable) == ["node2"]
 
 
 @pytest.mark.parametrize("command", ["rollback", "swap", "restore"])

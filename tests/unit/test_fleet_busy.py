@@ -79,6 +79,8 @@ DRAINED = Position(drained_at=NOW - 10)
         ("wait, draining by somebody else", WAIT, seen(node("MIXED+DRAIN", jobs=1)), Position(), Step.WAIT),
         ("wait, over", WAIT, seen(runs=[RUN]), Position(busy_since=NOW - 3600), Step.SKIP),
         ("wait, Slurm is silent", WAIT, seen(slurm="no answer"), Position(), Step.WAIT),
+        ("wait, silent for long", WAIT, Seen("h1", NOW), Position(silent_since=NOW - 600), Step.SKIP),
+        ("wait, silent until now", WAIT, seen(runs=[RUN]), Position(silent_since=NOW - 600), Step.WAIT),
         ("wait, idle at last", WAIT, seen(OURS), Position(drained_at=1.0, busy_since=1.0), Step.ACTIVATE),
         ("verified", Rule(), seen(OURS), Position(ending="verified"), Step.RESUME),
         ("restored", Rule(), seen(OURS), Position(ending="restored"), Step.RESUME),
