@@ -74,7 +74,8 @@ def test_rollback_goes_to_what_was_current_before(site: Settings, monkeypatch: p
     requests = telling(monkeypatch, PlayResults(results=returned))
     moves = rollback.rollback(site, Request(), QUIET, plan=False)
     assert [(move.host, move.before, move.after) for move in moves] == [("node1", "b", "a"), ("node2", "c", "b")]
-    assert [list(request.limit) for request in requests] == [["node1", "node2"]]
+    (request,) = requests
+    assert (list(request.limit), request.variables["provision_run_user"]) == (["node1", "node2"], site.run_user)
 
 
 def test_rollback_of_a_host_that_ansible_left_out_has_failed(site: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
