@@ -37,15 +37,7 @@ from neuraltalk_provision.site.recorder import Recorder
 _sleep = time.sleep
 TASK_LIMITS = {
     **dict.fromkeys(
-        (
-            "state.yml",
-            "pythons.yml",
-            "use.yml",
-            "runtime.yml",
-            "slurm_node.yml",
-            "packages.yml",
-            "owners.yml",
-        ),
+        ("state.yml", "pythons.yml", "use.yml", "runtime.yml", "slurm_node.yml", "packages.yml", "owners.yml"),
         300,
     ),
     **dict.fromkeys(("runs.yml", "run_info.yml", "release.yml"), 600),
