@@ -164,6 +164,12 @@ def test_version_is_printed(capsys: Capture) -> None:
     assert provision(capsys, "--version") == (0, project["version"] + "\n", "")
 
 
+def test_version_is_printed_without_loading_any_command(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """It took as long as all commands together."""
+    monkeypatch.setattr(main, "_function", lambda command: pytest.fail(f"{command} was loaded"))
+    assert provision(capsys, "--version")[0] == 0
+
+
 @pytest.mark.parametrize("words", [(), ("mirror",)])
 def test_group_without_a_command_shows_its_help(capsys: Capture, words: tuple[str, ...]) -> None:
     code, out, err = provision(capsys, *words)
