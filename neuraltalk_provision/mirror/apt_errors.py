@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from neuraltalk_provision.errors import MirrorError
-from neuraltalk_provision.mirror import pull_errors
+from neuraltalk_provision.mirror.pull_errors import AGAIN, Cause
 
 FAILED = re.compile(
     r"^((E|Error): |(W|Warning): (Failed to fetch|GPG error|OpenPGP sig|An error occurred|Some index|.*not signed)).*$",
@@ -17,84 +16,75 @@ FAILED = re.compile(
 _PREFIX = re.compile(r"^(E|W|Error|Warning): ")
 
 
-@dataclass(frozen=True)
-class _Cause:
-    words: str
-    meaning: str
-    advice: str
-
-
 _KEY = (
     "Get the keys of the repository from its distribution, for example from a package such as debian-archive-keyring, "
     "and name their file as signed_by in the file of --repositories."
 )
 _PROXY = "If this network has a proxy, set http_proxy and https_proxy, or Acquire::http::Proxy in apt's configuration, "
 _CAUSES = (
-    _Cause(
-        r"No space left on device|Disk quota exceeded", "this disk is full", "Free some space, " + pull_errors.AGAIN
-    ),
-    _Cause(
+    Cause(r"No space left on device|Disk quota exceeded", "this disk is full", "Free some space, " + AGAIN),
+    Cause(
         r"EXPKEYSIG|expired key|key .*expired|Expired on \d{4}-",
         "it is signed with a key that has expired",
         _KEY + " If those keys have expired too, use a repository that is still maintained.",
     ),
-    _Cause(r"REVKEYSIG|key .*revoked", "it is signed with a key that was revoked", "Do not use this repository."),
-    _Cause(
+    Cause(r"REVKEYSIG|key .*revoked", "it is signed with a key that was revoked", "Do not use this repository."),
+    Cause(
         r"BADSIG|signatures? (were|was) invalid|[Bb]ad signature|manipulated",
         "its signature is wrong: the index was changed after it was signed, here or on the way",
         "Try again later; a mirror that is just updated can look so. If it stays, do not use this repository.",
     ),
-    _Cause(r"NO_PUBKEY|Missing key|public key is not available", "none of the given keys has signed it", _KEY),
-    _Cause(
+    Cause(r"NO_PUBKEY|Missing key|public key is not available", "none of the given keys has signed it", _KEY),
+    Cause(
         r"is expired \(invalid since|is not valid yet|Release file .* expired",
         "its index is older than its signers allow, so its packages can have known faults, or the clock of this "
         "machine is wrong",
         "Check the clock. Use a repository that is still updated; for a copy that you froze on purpose, set "
         "check_valid_until: false in the file of --repositories.",
     ),
-    _Cause(
+    Cause(
         r"NOSPLIT|Clearsigned file isn't valid|does the network require authentication",
         "the answer is not that of a repository; it looks like a web page, for example the login page of a proxy",
-        _PROXY + pull_errors.AGAIN,
+        _PROXY + AGAIN,
     ),
-    _Cause(
+    Cause(
         r"Hash Sum mismatch|unexpected size|Mirror sync in progress",
         "its files are not those that its signed index lists: it is just updated, or somebody changed them",
         "Try again in some minutes. If it stays, use another mirror of the repository.",
     ),
-    _Cause(
+    Cause(
         r"Could not resolve|Temporary failure resolving|Name or service not known",
         "the name of the server cannot be resolved (no network, or no DNS)",
-        "Check `getent hosts NAME`. " + _PROXY + pull_errors.AGAIN,
+        "Check `getent hosts NAME`. " + _PROXY + AGAIN,
     ),
-    _Cause(
+    Cause(
         r"407 +Proxy|Proxy Authentication|Invalid response from proxy",
         "the proxy does not let it pass",
         "Check the address of the proxy, and its user name and password if it asks for them.",
     ),
-    _Cause(
+    Cause(
         r"[Cc]ertificate|SSL|TLS",
         "the server's certificate is not accepted",
         "If a proxy of this network opens TLS connections, set Acquire::https::CaInfo in apt's configuration to the "
         "file of its CA.",
     ),
-    _Cause(
+    Cause(
         r"Could not connect|Unable to connect|Connection (failed|refused|timed out|reset)|Network is unreachable",
         "the server cannot be reached",
-        _PROXY + pull_errors.AGAIN,
+        _PROXY + AGAIN,
     ),
-    _Cause(
+    Cause(
         r"401 +Unauthorized|403 +Forbidden",
         "the server asks for a user name, or refuses it",
         "Put the login into /etc/apt/auth.conf, which apt reads, and into ~/.netrc.",
     ),
-    _Cause(
+    Cause(
         r"does not have a Release file|404 +Not Found|File not found|No such file",
         "there is no such repository or suite",
         "Old releases move to an archive of the distribution. Give the address and the suite that exist with "
         "--repositories FILE.",
     ),
-    _Cause(r"is not signed|no longer signed", "it has no signature", "Use a repository that its distribution signs."),
+    Cause(r"is not signed|no longer signed", "it has no signature", "Use a repository that its distribution signs."),
 )
 
 
@@ -108,7 +98,7 @@ def of_update(key: str, errors: str) -> MirrorError:
     meaning = f"{cause.meaning}: " if cause else ""
     return MirrorError(
         f"the repository of {key} cannot be used: {meaning}{said}",
-        advice=cause.advice if cause else "Look at apt's message, " + pull_errors.AGAIN,
+        advice=cause.advice if cause else "Look at apt's message, " + AGAIN,
     )
 
 

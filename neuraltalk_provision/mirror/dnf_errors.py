@@ -6,53 +6,55 @@ import re
 
 from neuraltalk_provision.errors import MirrorError
 from neuraltalk_provision.mirror.dnf_answer import Failure
+from neuraltalk_provision.mirror.pull_errors import Cause
 
 _PROXY = "If this network has a proxy, set HTTPS_PROXY (http_proxy for http://). Then run the same command again."
 _CAUSES = (
-    (
+    Cause(
         r"its index is not signed",
         "its index is not signed, although repo_gpgcheck demands it",
         "Use a repository with repodata/repomd.xml.asc, or remove `repo_gpgcheck: true`: packages are checked in any "
         "case.",
     ),
-    (
+    Cause(
         r"GPG|[Ss]ignature|[Ss]igning key|public key",
         "its index is signed, but not by the keys that are given for it, or it was changed after it was signed",
         "Compare the files in gpgkey with the keys that the distribution publishes. If they are right, do not use this "
         "copy of the repository.",
     ),
-    (
+    Cause(
         r"[Cc]hecksum|mismatch",
         "its index does not fit itself: it was being updated, is damaged, or was changed",
         "Try again later, or use another copy of the repository.",
     ),
-    (
+    Cause(
         r"resolve host|Could not resolve",
         "the name of the server cannot be resolved (no network, or no DNS)",
         _PROXY,
     ),
-    (
+    Cause(
         r"Status code: 40[137]|Status code: 511",
         "the server (or the proxy) does not let this machine in",
         "Use a copy of the repository that needs no login, such as one in your own network. " + _PROXY,
     ),
-    (
+    Cause(
         r"Status code: 404|error \(37\)|open file",
         "there is no repository at this address: it has no repodata/repomd.xml",
         "Correct the address: baseurl is the directory that contains repodata.",
     ),
-    (
+    Cause(
         r"certificate|SSL",
         "the server's certificate is not accepted",
         "If a proxy of this network opens TLS connections, give the file of its CA by CURL_CA_BUNDLE=FILE.",
     ),
-    (r"connect|timed out|Timeout|unreachable", "the server cannot be reached", _PROXY),
-    (
+    Cause(r"connect|timed out|Timeout|unreachable", "the server cannot be reached", _PROXY),
+    Cause(
         r"[Ll]oading repository|parse|repomd|solv",
         "its index cannot be read: it is damaged, or it is not that of a repository",
         "Open the address in a browser: an index begins with <?xml. " + _PROXY,
     ),
 )
+_UNKNOWN = Cause("", "it cannot be used", "Look at dnf's message, then run the same command again.")
 
 
 def of_failure(failure: Failure, key: str, places: str) -> MirrorError:
@@ -60,11 +62,9 @@ def of_failure(failure: Failure, key: str, places: str) -> MirrorError:
     text = harmless(failure.text.strip())
     match failure.kind:
         case "repository":
-            words, advice = next(
-                ((words, advice) for pattern, words, advice in _CAUSES if re.search(pattern, text)),
-                ("it cannot be used", "Look at dnf's message, then run the same command again."),
-            )
-            return MirrorError(f"the repository {places or failure.repository}: {words}:\n{text}", advice=advice)
+            cause = next((cause for cause in _CAUSES if re.search(cause.words, text)), _UNKNOWN)
+            begin = f"the repository {places or failure.repository}: {cause.meaning}"
+            return MirrorError(f"{begin}:\n{text}", advice=cause.advice)
         case "solve":
             return MirrorError(
                 f"the packages that hosts of {key} need cannot be installed together:\n{text}",

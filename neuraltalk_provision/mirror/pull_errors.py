@@ -13,8 +13,8 @@ AGAIN = "then run the same command again; what has arrived is kept."
 
 
 @dataclass(frozen=True)
-class _Cause:
-    """Words of git, what they mean, what to do, and whether another attempt can help."""
+class Cause:
+    """Words of a program, what they mean, what to do, and whether another attempt would end in the same way."""
 
     words: str
     meaning: str
@@ -23,25 +23,25 @@ class _Cause:
 
 
 _PROXY = "If this network has a proxy, set HTTPS_PROXY (http_proxy for http://) to its address, " + AGAIN
-_FULL = _Cause(
+_FULL = Cause(
     r"No space left on device|Disk quota exceeded",
     "this disk is full",
     "Free some space, " + AGAIN,
 )
-_NAME = _Cause(
+_NAME = Cause(
     r"Could not resolve (host|proxy|hostname)|Name or service not known|Temporary failure in name resolution",
     "the name of the server cannot be resolved (no network, or no DNS)",
     "Check `getent hosts NAME`. " + _PROXY,
     final=False,
 )
-_REACH = _Cause(
+_REACH = Cause(
     r"Failed to connect|Connection refused|Connection timed out|Network is unreachable|No route to host"
     r"|Connection reset|timed out|Operation too slow",
     "the server cannot be reached",
     _PROXY,
     final=False,
 )
-_TLS = _Cause(
+_TLS = Cause(
     r"certificate|SSL|TLS",
     "the server's certificate is not accepted",
     "If a proxy of this network opens TLS connections, give its CA's file: `git config --global http.sslCAInfo "
@@ -52,44 +52,44 @@ _CAUSES = (
     _NAME,
     _REACH,
     _TLS,
-    _Cause(
+    Cause(
         r"CONNECT tunnel failed|after CONNECT|Proxy CONNECT aborted",
         "the proxy does not let it pass; code 407 means that it asks for a user name",
         "Check the address in HTTPS_PROXY (http://USER:PASSWORD@HOST:PORT if it asks for a user name), " + AGAIN,
     ),
-    _Cause(
+    Cause(
         r"transport '.*' not allowed",
         "git was sent on to a protocol that is not used here",
         "Use an address with https://, by --addresses FILE.",
     ),
-    _Cause(
+    Cause(
         r"dubious ownership",
         "the repository belongs to another user, so git does not read it",
         "`git config --global --add safe.directory DIRECTORY` allows it, if you trust that user.",
     ),
-    _Cause(
+    Cause(
         r"not valid: is this a git repository|invalid server response|unable to parse|bad line length|<html|<!DOCTYPE",
         "the answer is not that of a git server; it looks like a web page, for example the login page of a proxy",
         "Open the address in a browser on this machine. " + _PROXY,
     ),
-    _Cause(
+    Cause(
         r"terminal prompts disabled|Authentication failed|could not read (Username|Password)|Permission denied"
         r"|(HTTP code|returned error:) 40[137]",
         "the server (or the proxy) asks for a user name; GitHub does so too if a repository was removed or is private",
         "Check that the repository still exists. If it has moved, give the new address with --addresses FILE.",
     ),
-    _Cause(
+    Cause(
         r"[Rr]epository .*not found|does not appear to be a git repository|returned error: 404|does not exist"
         r"|No such file or directory",
         "there is no such repository: it was removed, or it has moved",
         "Give its new address, or that of a copy, with --addresses FILE.",
     ),
-    _Cause(
+    Cause(
         r"not our ref|unadvertised object|[Cc]ouldn't find remote ref|no such remote ref",
         "this repository does not have the commit (any more)",
         "Give the address of a copy that has it with --addresses FILE. A commit cannot be replaced by another one.",
     ),
-    _Cause(
+    Cause(
         r"missing (blob|tree|commit)|bad object|unable to read|index-pack (failed|died)|invalid index-pack output"
         r"|did not send all necessary objects|remote did not send",
         "the repository is damaged or not complete at the source, or the transfer was cut",
@@ -100,7 +100,7 @@ _CAUSES = (
 _REFUSED_BY_COMMIT = re.compile(r"unadvertised object|shallow capabilities|does not support shallow|allow-.*-sha1")
 
 
-def _cause(errors: str) -> _Cause | None:
+def _cause(errors: str) -> Cause | None:
     return next((cause for cause in _CAUSES if re.search(cause.words, errors)), None)
 
 
@@ -129,27 +129,27 @@ def of_git(address: str, actual: str, errors: str, commit: str = "") -> Provisio
 
 TOO_LARGE = 63
 """The exit code of curl for a file that is larger than it should be."""
-_NOT_THERE = _Cause(
+_NOT_THERE = Cause(
     "",
     "the server refuses it or does not have it",
     "Open the address in a browser. If the file has moved, give the new address with --addresses FILE, " + AGAIN,
 )
-_LOGIN = _Cause(
+_LOGIN = Cause(
     "",
     "the server asks for a user name, or refuses it",
     "Put the login into ~/.netrc, as `machine HOST login NAME password PASSWORD`, " + AGAIN,
 )
 _CURL = {
-    5: _Cause("", "the name of the proxy cannot be resolved", "Correct HTTPS_PROXY, " + AGAIN),
+    5: Cause("", "the name of the proxy cannot be resolved", "Correct HTTPS_PROXY, " + AGAIN),
     6: _NAME,
     7: _REACH,
     22: _NOT_THERE,
     28: _REACH,
     35: _TLS,
-    37: _Cause("", "there is no such file, or it cannot be read", "Correct the file of --addresses."),
-    47: _Cause("", "it is redirected in a circle", "Open the address in a browser, " + AGAIN),
+    37: Cause("", "there is no such file, or it cannot be read", "Correct the file of --addresses."),
+    47: Cause("", "it is redirected in a circle", "Open the address in a browser, " + AGAIN),
     60: _TLS,
-    TOO_LARGE: _Cause("", "it is larger than it should be", "Check the address: this is not the file that was meant."),
+    TOO_LARGE: Cause("", "it is larger than it should be", "Check the address: this is not the file that was meant."),
     77: _TLS,
 }
 _CUT = frozenset({7, 18, 28, 52, 55, 56, 92, 95})
@@ -164,7 +164,7 @@ def worth_another(code: int, errors: str) -> bool:
 def of_curl(address: str, code: int, errors: str) -> ProvisionError:
     """The error for a curl that failed."""
     last = (errors.splitlines() or [f"exit code {code}"])[-1]
-    cause = _CURL.get(code, _Cause("", "curl failed", "Look at curl's message, " + AGAIN))
+    cause = _CURL.get(code, Cause("", "curl failed", "Look at curl's message, " + AGAIN))
     if re.search(r"error: 40[13]\b", last):
         cause = _LOGIN
     return MirrorError(f"{address}: {cause.meaning}: {last}", advice=cause.advice)
