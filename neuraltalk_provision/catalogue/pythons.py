@@ -87,11 +87,16 @@ def manylinux(file: str) -> tuple[int, ...]:
     return min(needed, default=(0,))
 
 
+def project_name(name: str) -> str:
+    """The name of a project in the form in which names are compared (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def without_wheel(files: Iterable[str], python: str) -> tuple[str, ...]:
     """The projects that have wheels among these files, but none that this version of Python can use."""
     fits: dict[str, bool] = {}
     for file in files:
-        project = re.sub(r"[-_.]+", "-", file.partition("-")[0]).lower()
+        project = project_name(file.partition("-")[0])
         if python and file.endswith(".whl") and file.count("-") >= _PARTS:
             fits[project] = fits.get(project, False) or _is_for(file, version(".".join(python.split(".")[:2])))
     return tuple(sorted(project for project, usable in fits.items() if not usable))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from neuraltalk_provision.catalogue.pythons import project_name
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.mirror import programs
 
@@ -42,8 +43,7 @@ class Settings:
 
     def places(self, name: str) -> list[str]:
         """Where a package can be, the first place first."""
-        plain = re.sub(r"[-_.]+", "-", name).lower()
-        return [*(f"{index.rstrip('/')}/{plain}/" for index in self.indexes), *self.links]
+        return [*(f"{index.rstrip('/')}/{project_name(name)}/" for index in self.indexes), *self.links]
 
 
 def read() -> Settings:

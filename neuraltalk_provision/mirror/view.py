@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from neuraltalk_provision.catalogue import Catalogue
+from neuraltalk_provision.catalogue.pythons import project_name
 from neuraltalk_provision.errors import MirrorError, UsageError, naming
 from neuraltalk_provision.mirror import archive, lock, repositories, tar_writer
 from neuraltalk_provision.mirror.identify import artifact_of
@@ -46,12 +46,7 @@ def _inside(mirror: Path, entry: lock.Entry, catalogue: Catalogue) -> dict[str, 
         listed = repositories.listed(contents.texts.get(repositories.PACKAGES, ""))
         rpms = {rpm_name(file): file for file in contents.files if file.endswith(".rpm")}
         return listed or rpms
-    return {wheel_name(file): file for file in contents.files if file.endswith(".whl")}
-
-
-def wheel_name(file: str) -> str:
-    """The name of the project, in the form in which names are compared, from the name of a wheel or its dist-info."""
-    return re.sub(r"[-_.]+", "-", file.split("-")[0]).lower()
+    return {project_name(file.partition("-")[0]): file for file in contents.files if file.endswith(".whl")}
 
 
 def rpm_name(file: str) -> str:
@@ -69,7 +64,7 @@ def find(mirror: Path, known: lock.Lock, catalogue: Catalogue, platform: str, na
     for stem, kind in _FLAT.items():
         entry = known.by_name().get(f"{stem}-{platform}")
         for own, file in (_inside(mirror, entry, catalogue) if entry else {}).items():
-            if name in (own, file) or (kind == "wheel" and wheel_name(name) == own and not name.endswith(".whl")):
+            if name in (own, file) or (kind == "wheel" and project_name(name) == own):
                 found.append(Left(own, kind, file, entry.file if entry else ""))
     if len(found) != 1:
         what = f"several things: {'; '.join(map(str, found))}" if found else "nothing in the mirror for this platform"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from neuraltalk_provision.catalogue.pythons import project_name
 from neuraltalk_provision.errors import HostError
 from neuraltalk_provision.mirror.lock import Entry
-from neuraltalk_provision.mirror.view import wheel_name
 from neuraltalk_provision.proof.container import Container
 from neuraltalk_provision.rules import artifacts, packages
 
@@ -30,7 +30,7 @@ def wheels_of(container: Container, generation: str) -> dict[str, str]:
     """{project: version} of what pip installed into a generation."""
     listing = container.run('ls -1 "$1/python" 2>/dev/null || true', generation).output
     found = re.findall(r"^([^\s/]+)-([^\s/-]+)\.(?:dist|egg)-info$", listing, re.M)
-    return dict(sorted((wheel_name(name), version) for name, version in found))
+    return dict(sorted((project_name(name), version) for name, version in found))
 
 
 def ensure_python(container: Container, mirror: Path, entry: Entry | None, stack_root: str) -> bool:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from neuraltalk_provision import inventories
+from neuraltalk_provision.catalogue.pythons import project_name
 from neuraltalk_provision.errors import HostError, ProvisionError, UsageError
 from neuraltalk_provision.inventories import Inventory
 from neuraltalk_provision.mirror.lock import Entry
-from neuraltalk_provision.mirror.view import wheel_name
 from neuraltalk_provision.proof.place import Ended
 from neuraltalk_provision.proof.recorded import Recorded
 from neuraltalk_provision.results.network import NetworkResult
@@ -55,7 +55,7 @@ class HostPlace:
         return Ended(
             self.record.seen(WATCHED),
             _versions(result.packages),
-            dict(sorted((wheel_name(name), version) for name, version in found)),
+            dict(sorted((project_name(name), version) for name, version in found)),
         )
 
 

@@ -109,7 +109,9 @@ def test_package_is_left_out_with_its_line_in_the_index(mirror: Path, tmp_path: 
     assert repositories.check_packages(folder, proving.PLATFORM, contents)
 
 
-@pytest.mark.parametrize("name", [*proving.WHEELS, *proving.WHEELS.values(), "prompt_toolkit", "Pillow"])
+@pytest.mark.parametrize(
+    "name", [*proving.WHEELS, *proving.WHEELS.values(), "prompt_toolkit", "Prompt-Toolkit", "Pillow"]
+)
 def test_wheel_is_left_out(mirror: Path, tmp_path: Path, name: str) -> None:
     left, folder = without(mirror, tmp_path, name)
     assert left.kind == "wheel"
@@ -134,7 +136,7 @@ def held(folder: Path, stem: str) -> archive.Contents:
     return archive.read(folder / f"{name}.tar", artifact, ["Packages"])
 
 
-@pytest.mark.parametrize("name", ["gc", "", "../gcc", "cutorch"])
+@pytest.mark.parametrize("name", ["gc", "", "../gcc", "cutorch", "pillow-2"])
 def test_name_that_the_mirror_does_not_have_cannot_be_left_out(capsys: Capture, mirror: Path, name: str) -> None:
     if name:
         code, _, err = prove(capsys, mirror, "--plan", "--without", name)
