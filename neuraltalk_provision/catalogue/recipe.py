@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 
@@ -85,6 +86,16 @@ class Recipe:
     def swaps(self) -> bool:
         """Whether cuDNN is swapped in the host's CUDA directory when the generation becomes current."""
         return self.gpu is not None and self.gpu.cudnn_mode == "swap"
+
+    @cached_property
+    def files(self) -> dict[str, Mapping[str, Any]]:
+        """{SHA-256: the file} of the files of all parts."""
+        return {str(file["sha256"]): file for part in self.parts for file in part.files}
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """{part: its digest}."""
+        return {part.name: part.digest for part in self.parts}
 
     def part(self, name: str) -> Part:
         """The part with that name. Raises KeyError if there is none."""

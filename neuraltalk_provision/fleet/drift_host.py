@@ -111,9 +111,8 @@ def _generation(
         yield Difference(drift_codes.NO_ROLLBACK, found=NONE, majority=str(one), cure=drift_cures.FORMER)
     if recipe is None or unclear:
         return
-    digests = {part.name: part.digest for part in recipe.parts}
-    for name in (*digests, *sorted(generation.stamps.keys() - digests.keys())):
-        built, digest = generation.stamps.get(name, ""), digests.get(name, "")
+    for name in (*recipe.digests, *sorted(generation.stamps.keys() - recipe.digests.keys())):
+        built, digest = generation.stamps.get(name, ""), recipe.digests.get(name, "")
         if built == digest:
             continue
         code = drift_codes.COMPONENT_CHANGED if built else drift_codes.COMPONENT_MISSING

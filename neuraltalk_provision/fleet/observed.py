@@ -132,7 +132,7 @@ def versions(tree: Toolkit) -> str:
 def _lock(recipe: Recipe | None) -> dict[str, str]:
     if recipe is None:
         return {}
-    found = {"generation": recipe.id} | {component(part.name): part.digest for part in recipe.parts}
+    found = {"generation": recipe.id} | {component(name): digest for name, digest in recipe.digests.items()}
     found |= {component(name): "left out, because the mirror does not contain it" for name in recipe.left_out}
     if recipe.gpu is not None:
         found |= {"cuda": recipe.gpu.cuda, "cudnn": recipe.gpu.cudnn}

@@ -93,7 +93,7 @@ def _inspected(plan: HostPlan, file: Path, pack: Pack) -> Fetched:
     if (size, digest) != (pack.size, pack.sha256):
         raise MirrorError(f"{plan.host}: what arrived is not the packed generation that was announced")
     inspected = cache_needs.inspect(file)
-    if set(inspected.lacks) - {str(one["sha256"]) for part in plan.recipe.parts for one in part.files}:
+    if set(inspected.lacks) - plan.recipe.files.keys():
         raise MirrorError(f"{plan.host}: the packed generation lacks files that are not in the mirror")
     return Fetched(plan, file, pack, inspected)
 
@@ -125,7 +125,7 @@ def publish(fetched: Fetched, builder: Runtime, settings: Settings) -> CacheEntr
         builder=fetched.plan.host,
         provision=importlib.metadata.version("neuraltalk-provision"),
         built=f"{datetime.now(tz=UTC):%Y-%m-%dT%H:%M:%SZ}",
-        components=packs.digests(recipe),
+        components=recipe.digests,
         left_out=fetched.inspected.lacks,
         needs=needs,
         packages={

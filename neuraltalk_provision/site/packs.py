@@ -16,11 +16,6 @@ DIRECTORY = "cache"
 """The directory of packed generations in the mirror, and below the address of its web server."""
 
 
-def digests(recipe: Recipe) -> dict[str, str]:
-    """{component: digest} of a recipe."""
-    return {part.name: part.digest for part in recipe.parts}
-
-
 def can_be_unpacked(plan: HostPlan) -> bool:
     """Whether a packed generation would spare the host a build.
 
@@ -36,11 +31,10 @@ def can_be_packed(plan: HostPlan) -> bool:
 
 def packing(plan: HostPlan, dest: str) -> dict[str, Any]:
     """What pack.yml is told of one host."""
-    files = [str(file["sha256"]) for part in plan.recipe.parts for file in part.files]
     return {
         "id": plan.recipe.id,
         "stack_root": plan.recipe.stack_root,
-        "artifacts": files,
+        "artifacts": list(plan.recipe.files),
         "outside": outside(plan.recipe),
         "dest": dest,
     }
@@ -59,7 +53,7 @@ def question(needs: Needs, recipe: Recipe, *, packages: bool = False) -> dict[st
 def unpacking(entry: CacheEntry, recipe: Recipe, mirror: str, url: str) -> dict[str, Any]:
     """What unpack.yml is told of one packed generation."""
     artifacts = f"{recipe.stack_root}/{layout.ARTIFACTS}"
-    beside = {file["sha256"]: file for part in recipe.parts for file in part.files if file["sha256"] in entry.left_out}
+    beside = {sha256: file for sha256, file in recipe.files.items() if sha256 in entry.left_out}
     place = f"{DIRECTORY}/{entry.id}"
     return {
         "file": {

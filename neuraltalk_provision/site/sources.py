@@ -27,8 +27,8 @@ def entry_of(plan: HostPlan, settings: Settings, *, hashed: bool) -> tuple[Cache
     found = cache.find(settings, plan.recipe.id, hashed=hashed)
     problem = found.problem
     if found.entry:
-        problem = mismatch(found.entry, packs.digests(plan.recipe), plan.recipe.platform, plan.recipe.stack_root)
-        unknown = set(found.entry.left_out) - {str(one["sha256"]) for part in plan.recipe.parts for one in part.files}
+        problem = mismatch(found.entry, plan.recipe.digests, plan.recipe.platform, plan.recipe.stack_root)
+        unknown = set(found.entry.left_out) - plan.recipe.files.keys()
         problem = problem or ("it needs files that the mirror does not have" if unknown else "")
     return (None, problem) if problem else (found.entry, "")
 

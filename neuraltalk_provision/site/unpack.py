@@ -94,8 +94,7 @@ def by_builder(
 
 def _beside(recipe: Recipe, unpack: Unpack) -> list[int]:
     """The sizes of the files of the mirror that are sent beside the tar."""
-    sizes = {str(file["sha256"]): int(file["size"]) for part in recipe.parts for file in part.files}
-    return [0, *(sizes.get(sha256, 0) for sha256 in unpack.left_out)]
+    return [0, *(int(recipe.files[sha256]["size"]) for sha256 in unpack.left_out if sha256 in recipe.files)]
 
 
 def _packages(recipe: Recipe) -> int:
