@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -63,7 +62,7 @@ def bundle(
             for name, layout in prepared.layouts.items()
         ],
         "left_out": sorted(left_out),
-        "generations": _ids(prepared.description.cache),
+        "generations": sorted({cache_files.generation_of(one.file) for one in prepared.description.cache}),
         "not_carried": list(generations.remarks),
     }
     if other and not prepared.carried and not prepared.signatures and other.lock == prepared.description.lock.sha256:
@@ -175,10 +174,6 @@ def state(
         output.pass_on(content.decode())
     output.result(made.state.model_dump(mode="json"))
     return EXIT_FAILED if made.findings else EXIT_FINE
-
-
-def _ids(files: Sequence[parts.CachedFile]) -> list[str]:
-    return sorted({cache_files.generation_of(one.file) for one in files})
 
 
 def _pieces(layout: parts.Layout) -> list[parts.Piece]:

@@ -31,7 +31,8 @@ def checked(words: Sequence[str]) -> list[str]:
                 advice="If it comes from a shell variable, the variable is empty. Nothing was done.",
             )
     _refuse_misplaced(words[:end])
-    return [*(_with_home(word) for word in words[:end]), *words[end:]]
+    plain = [_HOME.sub(lambda found: f"{found[1]}{paths.home()}", word) for word in words[:end]]
+    return [*plain, *words[end:]]
 
 
 def _refuse_misplaced(words: Sequence[str]) -> None:
@@ -49,7 +50,3 @@ def _refuse_misplaced(words: Sequence[str]) -> None:
                 f"{match[0]} is an option of {program}, and stands before the --",
                 advice=f"Write options of the program at the end: provision {verb} ... -- -{match[1]} VALUE",
             )
-
-
-def _with_home(word: str) -> str:
-    return _HOME.sub(lambda found: f"{found[1]}{paths.home()}", word)

@@ -139,8 +139,10 @@ def carry_out(
                 drained = _lifted(journal.past(), found.well, settings, output)
         outcome = FleetOutcome(converge.SiteOutcome(found.plans), found.aside, drained=drained)
         return running.with_lists(outcome, settings, output)
-    divided = _all_at_once(changing) if phase is Phase.STAGE_ONLY else waves_of(found, settings, doubtful)
-    if phase is not Phase.STAGE_ONLY:
+    if phase is Phase.STAGE_ONLY:  # disturbs nobody, so that one wave is enough
+        divided: tuple[Wave, ...] = (Wave(1, "100%", tuple(plan.host for plan in changing)),)
+    else:
+        divided = waves_of(found, settings, doubtful)
         _refuse_in_use(changing, settings)
     converge.check_mirror(changing, settings, catalogues.load(), output)
     digest = trust.open_with_digest(settings)[1]
@@ -273,8 +275,3 @@ def _left_drained(past: Past, plans: Sequence[HostPlan]) -> list[str]:
 
 def _journal(settings: Settings, what: str, take_over: bool) -> AbstractContextManager[Journal]:
     return Journal.open(settings.journal, controller.name(), controller.is_dead, what=what, take_over=take_over)
-
-
-def _all_at_once(plans: Sequence[HostPlan]) -> tuple[Wave, ...]:
-    """One wave, for what disturbs nobody."""
-    return (Wave(1, "100%", tuple(plan.host for plan in plans)),)

@@ -9,7 +9,6 @@ from neuraltalk_provision.fleet.drift_gpu import of_gpu
 from neuraltalk_provision.fleet.findings import Difference
 from neuraltalk_provision.fleet.majority import Group, Majority
 from neuraltalk_provision.fleet.observed import NONE, Facts, Observed, component, has_former, package
-from neuraltalk_provision.results.checks import Check
 from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.rules import activation, checks, holder
 from neuraltalk_provision.site.needed_packages import missing_packages
@@ -154,15 +153,10 @@ def _files(observed: Observed, state: HostState) -> Iterator[Difference]:
             found = f"{files.differing - len(files.listed)} more files differ"
             yield Difference(drift_codes.MORE_FILES, found=found, cure=drift_cures.rebuild(observed))
     for check in observed.checks:
-        if _is_other(check) and not check.passed:
+        if not check.passed and check.name not in checks.IN_DETAIL:
             yield Difference(
                 drift_codes.CHECK_FAILED, item=check.name, found=_short(check.saw), cure=drift_cures.VERIFY
             )
-
-
-def _is_other(check: Check) -> bool:
-    """Whether a check is none of those whose subject is compared here in more detail."""
-    return check.name not in checks.IN_DETAIL
 
 
 def _system(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from neuraltalk_provision import wave_rules
 from neuraltalk_provision.errors import UsageError
@@ -175,16 +175,11 @@ def with_earlier_aside(found: Survey, earlier: Rollout) -> Survey:
     )
 
 
-def _inputs(plans: Sequence[HostPlan], addresses: Mapping[str, str]) -> dict[str, str]:
-    return {plan.host: inputs(plan.recipe.id, addresses.get(plan.host, "")) for plan in plans}
-
-
 def rollout(
     changing: Sequence[HostPlan], divided: Sequence[Wave], found: Survey, phase: Phase, settings: Settings, lock: str
 ) -> Rollout:
     """The rollout as the journal gets it: the hosts of the waves, and in wave 0 those that were set aside."""
     numbers = {host: wave.number for wave in divided for host in wave.hosts}
-    digests = _inputs(changing, found.addresses)
     return Rollout(
         phase=phase,
         options=Options(
@@ -205,7 +200,7 @@ def rollout(
                 target=plan.recipe.id,
                 former=plan.former,
                 cuda=plan.cuda,
-                inputs=digests[plan.host],
+                inputs=inputs(plan.recipe.id, found.addresses.get(plan.host, "")),
             )
             for plan in changing
         )

@@ -58,7 +58,8 @@ def divide(
             chosen = [host for host in left if rule.group in groups.get(host, ())]
         else:
             chosen = left[: max(0, rule.size.of(total) - (len(order) - len(left)))]
-        if position == 0 and rule.group and not chosen and not _has(rule.group, unchanged, groups):
+        done = any(rule.group in groups.get(host, ()) for host in unchanged)
+        if position == 0 and rule.group and not chosen and not done:
             raise UsageError(
                 f"no host of the first wave, group {rule.group}, can be activated: the group does not exist, has no "
                 "host in this command, or all of its hosts were set aside",
@@ -77,11 +78,6 @@ def divide(
             "for the group of these hosts.",
         )
     return tuple(waves)
-
-
-def _has(group: str, hosts: Collection[str], groups: Mapping[str, Collection[str]]) -> bool:
-    """Whether one of these hosts is in the group."""
-    return any(group in groups.get(host, ()) for host in hosts)
 
 
 def with_followers(waves: Sequence[Wave], builders: Mapping[str, str]) -> tuple[Wave, ...]:

@@ -149,11 +149,6 @@ def is_new(mirror: Path) -> bool:
     return True
 
 
-def read_or_new(mirror: Path) -> Lock:
-    """The lock of a mirror, or an empty one if the mirror is new (`is_new`)."""
-    return Lock() if is_new(mirror) else read(mirror)
-
-
 def unlisted(mirror: Path, lock: Lock) -> list[str]:
     """The names of the files in a mirror that the lock does not list; hidden ones and the lock's own are left out."""
     listed = {entry.file for entry in lock.artifacts}
@@ -225,7 +220,7 @@ def changing(mirror: Path, *, rebuild: bool = False) -> Iterator[Lock]:
     """
     with guard.held(mirror):
         missing = not _exists(mirror / FILE_NAME)
-        lock = Lock() if rebuild and missing else read_or_new(mirror)
+        lock = Lock() if (rebuild and missing) or is_new(mirror) else read(mirror)
         with guard.writing(mirror):
             remains.sweep(mirror, {entry.file: entry.sha256 for entry in lock.artifacts})
         yield lock

@@ -57,14 +57,9 @@ def inventory(mirror: Path) -> Mirror:
         if not (mirror / lock.FILE_NAME).exists():
             return Mirror()
         entries = lock.read(mirror).by_name()
-        sizes = {
-            entry.file: (mirror / entry.file).stat().st_size for entry in entries.values() if _is_file(mirror, entry)
-        }
+        files = [mirror / entry.file for entry in entries.values()]
+        sizes = {file.name: file.stat().st_size for file in files if file.is_file()}
     return Mirror(entries, sizes)
-
-
-def _is_file(mirror: Path, entry: lock.Entry) -> bool:
-    return (mirror / entry.file).is_file()
 
 
 def pull(mirror: Path, plan: PullPlan, catalogue: Catalogue, report: Report, jobs: int = 4) -> Pulled:

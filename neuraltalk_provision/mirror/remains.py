@@ -48,7 +48,8 @@ def sweep(mirror: Path, digests: Mapping[str, str]) -> None:
 
     A file whose replacement did not reach the lock gets its name back: it is the one that the lock describes.
     """
-    for path in [path for path in mirror.iterdir() if path.name.startswith(".") and _is_plain(path)]:
+    hidden = [path for path in mirror.iterdir() if path.name.startswith(".")]
+    for path in [path for path in hidden if path.is_file() and not path.is_symlink()]:
         if _COPY.fullmatch(path.name):
             _remove_unused(path)
         elif _LOCK.fullmatch(path.name):
@@ -58,10 +59,6 @@ def sweep(mirror: Path, digests: Mapping[str, str]) -> None:
                 path.replace(mirror / match[2])
             else:
                 path.unlink(missing_ok=True)
-
-
-def _is_plain(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
 
 
 def _remove_unused(path: Path) -> None:

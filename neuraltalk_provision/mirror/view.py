@@ -44,14 +44,9 @@ def _inside(mirror: Path, entry: lock.Entry, catalogue: Catalogue) -> dict[str, 
     contents = archive.read(mirror / entry.file, artifact, [repositories.PACKAGES])
     if artifact.name == "packages":
         listed = repositories.listed(contents.texts.get(repositories.PACKAGES, ""))
-        rpms = {rpm_name(file): file for file in contents.files if file.endswith(".rpm")}
+        rpms = {file.rsplit("-", 2)[0]: file for file in contents.files if file.endswith(".rpm")}
         return listed or rpms
     return {project_name(file.partition("-")[0]): file for file in contents.files if file.endswith(".whl")}
-
-
-def rpm_name(file: str) -> str:
-    """The name of a package from its file name, NAME-VERSION-RELEASE.MACHINE.rpm."""
-    return file.rsplit("-", 2)[0]
 
 
 def find(mirror: Path, known: lock.Lock, catalogue: Catalogue, platform: str, name: str) -> Left:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from threading import Event
 
@@ -79,14 +80,12 @@ def with_old_ansible(sets: Mapping[str, Sequence[Wheel]]) -> dict[str, list[Whee
     old = catalogue.old_ansible()
     replaced = {wheel.name for wheel in old.wheels}
     return {
-        python: sorted([*(wheel for wheel in sets[python] if wheel.name not in replaced), *old.wheels], key=_name)
+        python: sorted(
+            [*(wheel for wheel in sets[python] if wheel.name not in replaced), *old.wheels], key=attrgetter("name")
+        )
         for python in old.pythons
         if python in sets
     }
-
-
-def _name(wheel: Wheel) -> str:
-    return wheel.name
 
 
 def requirements(sets: Mapping[str, Sequence[Wheel]], own: own_wheel.OwnWheel) -> str:
