@@ -17,7 +17,7 @@ def in_phase(plans: Sequence[HostPlan], phase: Phase, doubtful: Collection[str] 
     """
     only = phase is Phase.STAGE_ONLY
     own = {p.host for p in plans if p.stages or p.prepares or (not only and (p.changes or p.host in doubtful))}
-    return [plan for plan in plans if plan.host in own or (plan.share and plan.share.builder in own)]
+    return [plan for plan in plans if {plan.host, plan.builder} & own]
 
 
 def unproved(plans: Sequence[HostPlan], past: Past) -> set[str]:
@@ -25,7 +25,7 @@ def unproved(plans: Sequence[HostPlan], past: Past) -> set[str]:
 
     A host that shares a stack root can have got its generation by another one, whose activation does not prove it.
     """
-    sharing = {name for plan in plans if plan.share for name in (plan.host, plan.share.builder)}
+    sharing = {name for plan in plans if plan.share for name in (plan.host, plan.builder)}
     shared = sharing & (past.begun | past.unproved.keys())
     return shared | {plan.host for plan in plans if past.unproved.get(plan.host) == plan.recipe.id}
 

@@ -54,7 +54,7 @@ def waves_of(found: Survey, settings: Settings, doubtful: Collection[str] = ()) 
     plans = found.well
     changing = affected.in_phase(plans, Phase.FULL, doubtful)
     changed = {plan.host for plan in changing}
-    follows = {plan.host: plan.share.builder for plan in changing if plan.share and plan.share.builder in changed}
+    follows = {plan.host: plan.builder for plan in changing if plan.share and plan.builder in changed}
     groups = dict(found.groups)
     for host, builder in follows.items():  # what is activated by the one is activated for the other
         groups[builder] = (*groups.get(builder, ()), *found.groups.get(host, ()))
@@ -248,7 +248,7 @@ def _refuse_in_use(plans: Sequence[HostPlan], settings: Settings) -> None:
 
 def _names(plan: HostPlan) -> set[str]:
     """The host, and the one that works for it in its stack root."""
-    return {plan.host, plan.share.builder if plan.share else plan.host}
+    return {plan.host, plan.builder}
 
 
 def _lifted(

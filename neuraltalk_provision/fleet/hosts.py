@@ -89,7 +89,7 @@ class Playbooks:
 
     def used(self, hosts: Sequence[str]) -> frozenset[str]:
         """Which of these hosts are in use. A host for which another one works counts as in use if that one is."""
-        builders = {host: share.builder if (share := self._plans[host].share) else host for host in hosts}
+        builders = {host: self._plans[host].builder for host in hosts}
         asked = [host for host in dict.fromkeys(builders.values()) if self._plans[host].disturbs]
         used = self._activation.used(asked)
         return frozenset(host for host, builder in builders.items() if builder in used)
@@ -112,10 +112,10 @@ class Playbooks:
             tested = self._done(steps.follow(again, self._given, self._settings, self._output))
             done = replace(done, failed={**done.failed, **tested.failed})
         tried = set(used) - idle.aside.keys() - idle.left
-        rest = [plan for plan in plans if plan.share and plan.share.builder not in tried]
+        rest = [plan for plan in plans if plan.share and plan.builder not in tried]
         done = self._follow(rest, done)
         # An earlier rollout can have left the nodes of these drained, because the generation had failed on them.
-        kept = {*again, *(one.host for one in rest if one.share and one.share.builder not in {*used, *bare})}
+        kept = {*again, *(one.host for one in rest if one.builder not in {*used, *bare})}
         if kept:
             broken = kept & done.failed.keys()
             self._activation.lift_leftovers(sorted(kept - broken), broken=sorted(broken))
@@ -124,7 +124,7 @@ class Playbooks:
     def _activate_and_follow(self, hosts: Sequence[str], plans: Sequence[HostPlan]) -> Done:
         """Activate on hosts that are idle, and verify on those of `plans` that share a stack root with one of them."""
         done = self._activate(hosts, refuse_starts=True)
-        return self._follow([plan for plan in plans if plan.share and plan.share.builder in hosts], done)
+        return self._follow([plan for plan in plans if plan.share and plan.builder in hosts], done)
 
     def _activate(self, hosts: Sequence[str], *, refuse_starts: bool) -> Done:
         # It is hours since the hosts were asked, and a controller with another journal can have worked on them.
@@ -139,18 +139,13 @@ class Playbooks:
         """Verify on these hosts, which share a stack root with one that was activated."""
         failed = {failure.host for failure in self.failures}  # perhaps before, when it should have built
         bad = done.failed.keys() | done.aside.keys() | done.left | failed
-        sharing = [plan for plan in plans if plan.share]
-        follows = [plan.host for plan in sharing if plan.share and plan.share.builder not in bad]
-        left = {plan.host for plan in sharing if plan.share and plan.share.builder in done.left}
-        failures = list(self._without_builder(sharing, self.failures))
+        follows = [plan.host for plan in plans if plan.builder not in bad]
+        left = {plan.host for plan in plans if plan.builder in done.left}
+        failures = list(self._without_builder(plans, self.failures))
         if follows:
             failures += steps.follow(follows, self._given, self._settings, self._output)
         more = self._done(failures)
-        aside = {
-            plan.host: done.aside[plan.share.builder]
-            for plan in sharing
-            if plan.share and plan.share.builder in done.aside
-        }
+        aside = {plan.host: done.aside[plan.builder] for plan in plans if plan.builder in done.aside}
         return Done({**done.failed, **more.failed}, {**done.aside, **aside}, done.left | left)
 
     @staticmethod
@@ -161,11 +156,11 @@ class Playbooks:
             Failure(
                 plan.host,
                 "",
-                f"{plan.share.builder}, which works for both in their stack root, has failed",
-                not_undone=failed[plan.share.builder].silent,
+                f"{plan.builder}, which works for both in their stack root, has failed",
+                not_undone=failed[plan.builder].silent,
             )
             for plan in plans
-            if plan.share and plan.share.builder in failed and plan.host not in failed
+            if plan.builder in failed and plan.host not in failed
         ]
 
     def give_back(self, hosts: Sequence[str]) -> Done:
@@ -180,11 +175,11 @@ class Playbooks:
         self._returned |= set(own) - done.failed.keys() - aside.keys()
         failures = []
         for host in hosts:
-            share = self._plans[host].share
-            if share and share.builder in aside:
-                aside[host] = aside[share.builder]
-            elif share and share.builder not in self._returned:
-                failures.append(Failure(host, "", f"{share.builder}, which works for both, has not returned"))
+            builder = self._plans[host].builder
+            if builder in aside:
+                aside[host] = aside[builder]
+            elif builder != host and builder not in self._returned:
+                failures.append(Failure(host, "", f"{builder}, which works for both, has not returned"))
         return Done({**done.failed, **self._done(failures).failed}, aside)
 
     def _give_back(self, own: Sequence[str]) -> Done:

@@ -81,7 +81,7 @@ def raise_failures(outcome: FleetOutcome, *, resumed: bool = False) -> None:
 
 def _of_roots(plans: Sequence[HostPlan], hosts: Collection[str]) -> list[str]:
     """All hosts that share a stack root with one of these."""
-    builders = {plan.host: plan.share.builder if plan.share else plan.host for plan in plans}
+    builders = {plan.host: plan.builder for plan in plans}
     roots = {builder for host, builder in builders.items() if host in hosts}
     return [host for host, builder in builders.items() if builder in roots]
 
@@ -91,7 +91,7 @@ def _next_steps(outcome: FleetOutcome, resumed: bool) -> list[str]:
     sharing = sorted(
         plan.host
         for plan in outcome.site.plans
-        if plan.host in lost and plan.share and plan.share.builder in outcome.site.activated
+        if plan.host in lost and plan.share and plan.builder in outcome.site.activated
     )
     silent = {failure.host for failure in outcome.site.failures if failure.silent} & lost
     silent -= {*_of_roots(outcome.site.plans, outcome.unstaged)}

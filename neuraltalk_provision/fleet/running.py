@@ -115,7 +115,7 @@ def machines_of(plans: Sequence[HostPlan]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for plan in plans:
         if plan.share and not plan.share.same and plan.current:
-            found.setdefault(plan.share.builder, []).append(plan.host)
+            found.setdefault(plan.builder, []).append(plan.host)
     return found
 
 

@@ -144,11 +144,11 @@ def _without_builder(plans: Sequence[HostPlan], unwell: Collection[str]) -> list
     return [
         Aside(
             plan.host,
-            f"{plan.host}: {plan.share.builder}, which builds in the stack root that both share, is set aside",
+            f"{plan.host}: {plan.builder}, which builds in the stack root that both share, is set aside",
             codes.HOST_REFUSED,
         )
         for plan in plans
-        if plan.share and plan.share.builder in unwell and not plan.refusals and plan.host not in unwell
+        if plan.builder in unwell and not plan.refusals and plan.host not in unwell
     ]
 
 

@@ -253,7 +253,7 @@ def _converge(
     staging = [plan.host for plan in plans if plan.stages and not (check and plan.unpack)]
     staged = steps.stage(staging, given, settings, output, check=check, diff=diff) if staging else Staged()
     failed = {failure.host for failure in staged.failures}
-    preparing = [plan.host for plan in plans if plan.share and plan.prepares and plan.share.builder not in failed]
+    preparing = [plan.host for plan in plans if plan.prepares and plan.builder not in failed]
     prepared = steps.prepare(preparing, given, settings, output, check=check, diff=diff) if preparing else Staged()
     for one in unpacked:
         output.step(one.host, one.component, "would be unpacked", one.evidence)
@@ -270,6 +270,6 @@ def _converge(
     failures += steps.follow(sharing_hosts, given, settings, output) if sharing_hosts else ()
     failed = {failure.host for failure in failures}
     activated += tuple(
-        plan.host for plan in plans if plan.share and plan.share.builder in activated and plan.host not in failed
+        plan.host for plan in plans if plan.share and plan.builder in activated and plan.host not in failed
     )
     return SiteOutcome(plans, changes, activated, failures, check, done.not_removed)

@@ -69,6 +69,11 @@ class HostPlan:
     """Whether the host has the whole generation, and has built it itself."""
 
     @property
+    def builder(self) -> str:
+        """The name under which the work in the stack root is done: another one, if the host shares it."""
+        return self.share.builder if self.share else self.host
+
+    @property
     def builds(self) -> tuple[str, ...]:
         """The components that will be built."""
         return tuple(step.component for step in self.steps if step.build)
@@ -214,7 +219,7 @@ def _activation(host: str, state: HostState, decided: HostPlan) -> str:
 def following(plans: Sequence[HostPlan], failed: Collection[str]) -> list[str]:
     """The names under which is verified what was built and activated under another name that has not failed."""
     changed = {plan.host for plan in plans if plan.changes}
-    listed = [(plan.host, {plan.host, plan.share.builder}) for plan in plans if plan.share]
+    listed = [(plan.host, {plan.host, plan.builder}) for plan in plans if plan.share]
     return [host for host, both in listed if both & changed and not both & set(failed)]
 
 
@@ -228,9 +233,7 @@ def _cudnn(state: HostState, recipe: Recipe) -> Cudnn | None:
 def _swaps(state: HostState, recipe: Recipe) -> bool:
     """Whether the CUDA directory contains another cuDNN than the recipe's branch."""
     cudnn = _cudnn(state, recipe)
-    if cudnn is None or recipe.gpu is None:
-        return False
-    return not cudnns.is_in_place(cudnn.state, cudnn.library, recipe.gpu.cudnn)
+    return bool(cudnn and recipe.gpu and not cudnns.is_in_place(cudnn.state, cudnn.library, recipe.gpu.cudnn))
 
 
 def _foreign(host: str, state: HostState, recipe: Recipe) -> str:
