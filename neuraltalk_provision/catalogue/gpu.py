@@ -120,7 +120,7 @@ def _reason_to_skip(state: HostState, wanted: str, sources: Sequence[str]) -> st
     if not cards and not archs:
         if given.profile in ("legacy", "modern"):
             raise RefusalError(f"it has no card: set in its inventory what to build for, {_ARCH_EXAMPLE}")
-        if built_for_cards(state):
+        if "cutorch" in state.stack.current_generation.stamps:
             raise RefusalError(
                 f"its current generation {state.stack.current} was built for cards, but no card is found now "
                 f"({facts.evidence or 'there is no sign of a card'}). Repair the card or its driver. If the card was "
@@ -130,11 +130,6 @@ def _reason_to_skip(state: HostState, wanted: str, sources: Sequence[str]) -> st
     if wanted == "auto" and not sources:
         return "its cards are not used, because the mirror has neither cutorch nor cunn"
     return None
-
-
-def built_for_cards(state: HostState) -> bool:
-    """Whether the current generation of the host has a GPU part."""
-    return "cutorch" in state.stack.generation(state.stack.current or "").stamps
 
 
 def _refuse_unknown_capability(state: HostState, table: Compatibility) -> None:

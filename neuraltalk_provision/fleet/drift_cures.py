@@ -44,7 +44,7 @@ def of_generation(observed: Observed) -> str:
     If files were changed, `provision site` in the same directory does not help: it refuses to seal what is there.
     """
     state, files = observed.state, observed.files
-    generation = state.stack.generation(state.stack.current or "") if state else None
+    generation = state.stack.current_generation if state else None
     exchanged = generation is not None and generation.sealed and not generation.manifest
     changed = files is not None and (
         any(file.kind in differences.LOST for file in files.listed) or files.differing > len(files.listed)

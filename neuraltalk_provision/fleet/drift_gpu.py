@@ -25,7 +25,7 @@ def of_gpu(
     if state.gpu.problem:
         found.append(Difference(drift_codes.CARDS_UNKNOWN, found=state.gpu.problem[:2_000], cure=drift_cures.CARDS))
     elif not state.gpu.cards and (observed.recipe is None or observed.recipe.gpu is None):
-        stamps = state.stack.generation(state.stack.current or "").stamps
+        stamps = state.stack.current_generation.stamps
         built = sorted(gpu_components & stamps.keys())
         if built:
             words = f"the generation has {', '.join(built)}"

@@ -99,7 +99,7 @@ def _generation(
         yield Difference(
             drift_codes.OTHER_GENERATION, found=found, lock=wanted, majority=most, since=stack.since, cure=cure
         )
-    generation = stack.generation(stack.current)
+    generation = stack.current_generation
     if not (generation.sealed and generation.manifest):
         lacks = "its manifest is missing, or not the one of its seal" if generation.sealed else "it is not sealed"
         yield Difference(drift_codes.UNSEALED, item=stack.current, found=lacks, since=stack.since, cure=cure)
@@ -130,7 +130,7 @@ def _files(observed: Observed, state: HostState) -> Iterator[Difference]:
             drift_codes.NOT_VERIFIED, found=_of_host(observed, observed.unverified), cure=drift_cures.VERIFY
         )
         return
-    generation, files = state.stack.generation(state.stack.current), observed.files
+    generation, files = state.stack.current_generation, observed.files
     check = next((check for check in observed.checks if check.name == checks.FILES), None)
     contradicts = check is not None and not check.passed and files is not None and not files.differing
     if files is None or not files.compared or contradicts:

@@ -104,7 +104,7 @@ def _general(state: HostState) -> dict[str, str]:
         "python": system.python or UNKNOWN,
         "rollback": "available" if has_former(state) else NONE,
     }
-    found |= {component(name): digest for name, digest in stack.generation(stack.current or "").stamps.items()}
+    found |= {component(name): digest for name, digest in stack.current_generation.stamps.items()}
     found |= {package(name): version for name, version in state.packages.items()}
     return {name: value for name, value in found.items() if value}
 

@@ -62,6 +62,11 @@ class Stack(Result):
     since: Whole | None = None
     generations: Annotated[dict[Text, Generation], Field(max_length=10_000)]
 
+    @property
+    def current_generation(self) -> Generation:
+        """The current generation; an empty one if there is none."""
+        return self.generation(self.current or "")
+
     def generation(self, name: str) -> Generation:
         """The generation with that id; an empty one if it does not exist."""
         return self.generations.get(name, Generation(stamps={}, sealed=False))
