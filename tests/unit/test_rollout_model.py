@@ -75,10 +75,10 @@ class Site(World):
         found = self.recorded()
         assert found
         waves = {entry.host: entry.wave for entry in found.hosts}
-        begins = min(waves[host] for host in hosts)
+        begins, lost = min(waves[host] for host in hosts), (Outcome.FAILED, Outcome.LOST)
         for host, wave in waves.items():
             group = {name for name, one in self.hosts.items() if one.root is self.hosts[host].root}
-            if 0 < wave < begins and group <= self.answered and found.outcome(host, Step.STAGE) is not Outcome.FAILED:
+            if 0 < wave < begins and group <= self.answered and found.outcome(host, Step.STAGE) not in lost:
                 assert found.outcome(host, Step.ACTIVATE) not in (None, Outcome.STARTED), f"{host} before wave {begins}"
 
     def command(self, capsys: pytest.CaptureFixture[str], verb: str, **options: Any) -> None:
@@ -104,14 +104,18 @@ class Site(World):
         elif "activated" in self.document:
             found = self.recorded()
             staged = found is not None and found.phase is Phase.STAGE_ONLY
-            self.check_site(found, stages=staged if "resume" in options else "stage_only" in options)
+            self.check_site(
+                found, resumed="resume" in options, stages=staged if "resume" in options else "stage_only" in options
+            )
         self.time_passes()
 
-    def check_site(self, found: Rollout | None, *, stages: bool) -> None:
+    def check_site(self, found: Rollout | None, *, resumed: bool, stages: bool) -> None:
         lists = {name: Path(file).read_text().split() for name, file in self.document["lists"].items()}
-        assert not lists or sorted(host for hosts in lists.values() for host in hosts) == sorted(self.hosts)
+        # A rollout that is continued is not about hosts on which nothing was to be done when it began.
+        taking_part = {entry.host for entry in found.hosts} if found and resumed else set(self.hosts)
+        assert not lists or sorted(host for hosts in lists.values() for host in hosts) == sorted(taking_part)
         paused = self.document["rollout"]["status"] == Status.PAUSED
-        for host in lists.get("done", () if paused or self.code else self.hosts):
+        for host in lists.get("done", () if paused or self.code else taking_part):
             root = self.hosts[host].root
             assert NEW in root.sealed if stages else root.current == NEW, f"{host} is not done"
             doubt = found is not None and found.outcome(host, Step.ACTIVATE) not in (None, Outcome.DONE)
