@@ -136,7 +136,7 @@ def query(
     shape = RunDetailsResult if ids else RunsResult
     results, failures = host_results.of(playbook.run(request).results, INFO, shape)
     once = listing.each_machine_once(results)
-    site = Site(listing.of_hosts(once, quiet), {host: result.free for host, result in once.items()}, failures)
+    site = Site(listing.of_hosts(results, quiet), {host: result.free for host, result in once.items()}, failures)
     if failures and not (some and results):
         raise advice.host_error(failures, advice=_ask_one(site, ids))
     return site

@@ -60,3 +60,24 @@ def test_id_that_no_run_can_have_is_refused_before_a_host_is_asked(
     code, _, err = provision(capsys, "runs", verb, run_id)
     assert (code, asked) == (2, [])
     assert f"{run_id!r} is not the id of a run" in err
+
+
+def test_host_that_says_it_is_another_machine_hides_no_run_of_it(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, site: object
+) -> None:
+    """`alias` is another name of `node1`, and `a-liar` only says that it is that machine."""
+    listed = {"a-liar": ["x"], "alias": ["base", "tune"], "node1": ["base", "tune"], "node2": ["base"]}
+
+    def run(request: playbook.Request) -> playbook.Outcome:
+        made = detail if "provision_ids" in request.variables else row
+        results = tuple(
+            (host, "stack_run_info", {"runs": [made(one) for one in ids], "queued": [], "free": [], "machine": machine})
+            for host, ids in listed.items()
+            for machine in ("a" * 32 if host != "node2" else "b" * 32,)
+        )
+        return playbook.Outcome(0, PlayResults(results))
+
+    monkeypatch.setattr(playbook, "run", run)
+    out = provision(capsys, "runs", "list", "--json")[1]
+    rows = sorted((one["host"], one["id"]) for one in json.loads(out)["runs"])
+    assert rows == [("a-liar", "x"), ("alias", "base"), ("alias", "tune"), ("node2", "base")]

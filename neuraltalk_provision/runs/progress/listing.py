@@ -22,9 +22,17 @@ def each_machine_once(results: Mapping[str, RunsResult]) -> Mapping[str, RunsRes
 def of_hosts(results: Mapping[str, RunsResult], quiet: float) -> tuple[RunState, ...]:
     """All runs and jobs, the latest first. Hosts that share a disk list the runs and the jobs of each other.
 
-    After `quiet` seconds without a new line in its log, a run counts as hanging.
+    Of several names of a machine, the first one has its runs; what only another one lists is kept too, because a host
+    can say that it is the machine of another one. After `quiet` seconds without a new line in its log, a run counts as
+    hanging.
     """
-    listed = [state.of(host, run, quiet) for host, result in results.items() for run in result.runs]
+    first: dict[tuple[str, str], str] = {}
+    listed = [
+        state.of(host, run, quiet)
+        for host in sorted(results)
+        for run in results[host].runs
+        if first.setdefault((results[host].machine or host, run.id), host) == host
+    ]
     found = [run for run in listed if not run.elsewhere]
     here = {run.id for run in found}
     others = {(run.id, run.elsewhere): run for run in reversed(listed) if run.elsewhere and run.id not in here}
