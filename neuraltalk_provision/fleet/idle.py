@@ -152,8 +152,8 @@ class Activation:
         failures = {failure.host: advice.explain(failure) for failure in changed.failures}
         for host in hosts:
             refused = tuple(failures[name] for name in seen[host].nodes if name in failures)
-            if len(refused) < len(seen[host].nodes):
-                work.positions[host] = work.positions[host].after(actions[host], now)
+            # Also of a host whose drain failed it is asked again whether it is drained: the answer can have been lost.
+            work.positions[host] = work.positions[host].after(actions[host], now)
             if refused:
                 work.aside[host] = Loss("; ".join(refused), codes.BUSY)
                 work.positions[host] = work.positions[host].after_skip(refused)

@@ -333,3 +333,11 @@ def test_drain_does_not_stay_because_its_host_has_no_generation_any_more(nodes: 
     nodes.before = lambda _name: None
     assert carried_out(found("bare", ["node1"]), chosen).succeeded
     assert nodes.drained == {}
+
+
+def test_drain_whose_answer_was_lost_is_lifted(nodes: Nodes, settings: Settings) -> None:
+    """Slurm accepted it and did not answer afterwards, or the connection was lost: the host counts as not drained."""
+    nodes.mute = {"node2"}
+    outcome = carried_out(old("node1", "node2"), changed(settings, waves=["100%"]))
+    assert (outcome.site.activated, [one.host for one in outcome.aside]) == (("node1",), ["node2"])
+    assert nodes.drained == {}

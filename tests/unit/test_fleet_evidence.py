@@ -58,6 +58,8 @@ class Nodes(Fleet):
     drained: dict[str, str] = field(default_factory=dict)
     stuck: set[str] = field(default_factory=set)
     refusing: set[str] = field(default_factory=set)
+    mute: set[str] = field(default_factory=set)
+    """Hosts that are drained, and then Slurm does not answer any more."""
     jobs: dict[str, int] = field(default_factory=dict)
     """{host: how often a job is still seen on it}."""
     changes: list[tuple[str, ...]] = field(default_factory=list)
@@ -108,6 +110,7 @@ class Nodes(Fleet):
             self.drained.pop(host, None)
             if state == "drained":
                 self.drained[host] = request.variables["provision_rollout"]
+        bad |= set(hosts) & self.mute
         done = [host for host in hosts if host not in bad]
         return playbook.Outcome(
             0,
