@@ -54,6 +54,8 @@ elif argv[0] == "update":
                 words = ["IDLE"] if given["State"] == "RESUME" and "DOWN" in words else words
             node["state"] = "+".join(words)
     json.dump(cluster, open(os.path.join(place, "cluster"), "w"))
+    if os.path.exists(os.path.join(place, "goes down")):
+        open(os.path.join(place, "down"), "w")
 """
 
 

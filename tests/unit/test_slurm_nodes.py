@@ -214,6 +214,20 @@ def test_refusal_of_slurm_is_told_with_what_to_do(change: Run, cluster: Cluster)
         assert told.value.result["code"] == "busy"
 
 
+@pytest.mark.parametrize("elsewhere", [True, False])
+@pytest.mark.parametrize(("state", "before"), [("drained", "IDLE"), ("resumed", "IDLE+DRAIN")])
+def test_controller_that_stops_answering_after_a_change_is_told_with_what_it_accepted(
+    run_module: Run, cluster: Cluster, state: str, before: str, elsewhere: bool
+) -> None:
+    """It said that nothing was changed, or, on a host without slurmd, that all was well."""
+    cluster.write([node("n1", before, OURS if before != "IDLE" else "")])
+    (cluster.place / "goes down").touch()
+    with pytest.raises(ModuleError, match=r"Slurm accepted the .* n1, ") as told:
+        run_module("slurm_node", names=["n1"], rollout="r1", state=state, elsewhere=elsewhere)
+    assert cluster.nodes["n1"]["state"] != before
+    assert ("did not answer any more" in str(told.value)) is elsewhere
+
+
 def test_name_of_a_rollout_and_the_host_are_checked(change: Run, run_module: Run, cluster: Cluster) -> None:
     with pytest.raises(ModuleError, match="is not the id of a rollout"):
         change("drained", rollout="r1 Reason=x")

@@ -17,12 +17,18 @@ AFTERWARDS = "it is down, and was also drained by neuraltalk-provision, which ha
 """The reason of a node that is down when our drain of it is lifted."""
 
 
-def known(host):
-    """The nodes of a host (nodes.Host). StackError with the code `busy` if Slurm does not say."""
+def known(host, changed=()):
+    """The nodes of a host (nodes.Host). StackError with the code `busy` if Slurm does not say.
+
+    `changed` are the names of those that were changed just before.
+    """
     found = nodes.read(host)
     if found["problem"]:
-        message = "it is not known whether Slurm uses this host: %s. Nothing was changed"
-        raise StackError(message % found["problem"], code=codes.BUSY)
+        message = "it is not known whether Slurm uses this host: %s. Nothing was changed" % found["problem"]
+        if changed:
+            message = "Slurm accepted the change of %s, and did not answer any more: %s"
+            message = message % (", ".join(changed), found["problem"])
+        raise StackError(message, code=codes.BUSY)
     return found["nodes"]
 
 
@@ -44,9 +50,10 @@ def drain(host, rollout, text, dry):
         return bool(wanted), found
     for entry in wanted:
         _update(entry["name"], ["State=DRAIN", "Reason=" + reason], "drain")
-    after = known(host)
     names = [entry["name"] for entry in wanted]
-    missed = [node["name"] for node in after if node["name"] in names and node["rollout"] != rollout]
+    after = known(host, names)
+    shown = set(node["name"] for node in after if node["rollout"] == rollout)
+    missed = [name for name in names if name not in shown]
     if missed:
         raise StackError("Slurm accepted the drain of %s, but its state does not show it" % ", ".join(missed))
     return True, after
@@ -63,8 +70,10 @@ def resume(host, dry):
         # UNDRAIN our reason would stay, and the next drain that somebody else makes would look like ours.
         how = ["State=UNDRAIN", "Reason=" + AFTERWARDS] if node["down"] else ["State=RESUME"]
         _update(node["name"], how, "resume")
-    after = known(host)
-    left = [node["name"] for node in after if node["rollout"]]
+    names = [node["name"] for node in ours]
+    after = known(host, names)
+    shown = set(node["name"] for node in after if not node["rollout"])
+    left = [name for name in names if name not in shown]
     if left:
         raise StackError("Slurm accepted the end of the drain of %s, but its state does not show it" % ", ".join(left))
     return True, after
