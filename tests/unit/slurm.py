@@ -41,6 +41,9 @@ elif argv[:2] == ["show", "node"] and len(argv) == 3:
 elif argv[:2] == ["show", "node"]:
     print("\n".join(shown(node) for node in cluster["nodes"]))
 elif argv[0] == "update":
+    if os.path.exists(os.path.join(place, "restarts")):
+        open(os.path.join(place, "down"), "w")
+        fail("slurm_update error: Unable to contact slurm controller (connect failure)")
     if os.path.exists(os.path.join(place, "refuses")):
         fail("slurm_update error: Invalid user id")
     given = dict(word.split("=", 1) for word in argv[1:])

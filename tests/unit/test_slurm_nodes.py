@@ -228,6 +228,16 @@ def test_controller_that_stops_answering_after_a_change_is_told_with_what_it_acc
     assert ("did not answer any more" in str(told.value)) is elsewhere
 
 
+def test_controller_that_stops_answering_before_a_change_is_no_refusal(change: Run, cluster: Cluster) -> None:
+    """It was told as missing rights."""
+    cluster.write([node("n1")])
+    (cluster.place / "restarts").touch()
+    with pytest.raises(ModuleError, match=r"Slurm did not drain node n1, .*Unable to contact slurm controller") as told:
+        change("drained")
+    assert "Only root" not in str(told.value)
+    assert told.value.result["code"] == "busy"
+
+
 def test_name_of_a_rollout_and_the_host_are_checked(change: Run, run_module: Run, cluster: Cluster) -> None:
     with pytest.raises(ModuleError, match="is not the id of a rollout"):
         change("drained", rollout="r1 Reason=x")

@@ -49,7 +49,7 @@ def drain(host, rollout, text, dry):
     if not wanted or dry:
         return bool(wanted), found
     for entry in wanted:
-        _update(entry["name"], ["State=DRAIN", "Reason=" + reason], "drain")
+        _update(host, entry["name"], ["State=DRAIN", "Reason=" + reason], "drain")
     names = [entry["name"] for entry in wanted]
     after = known(host, names)
     shown = set(node["name"] for node in after if node["rollout"] == rollout)
@@ -69,7 +69,7 @@ def resume(host, dry):
         # RESUME would also put a node into service that is down. Slurm or its administrator has to decide that. With
         # UNDRAIN our reason would stay, and the next drain that somebody else makes would look like ours.
         how = ["State=UNDRAIN", "Reason=" + AFTERWARDS] if node["down"] else ["State=RESUME"]
-        _update(node["name"], how, "resume")
+        _update(host, node["name"], how, "resume")
     names = [node["name"] for node in ours]
     after = known(host, names)
     shown = set(node["name"] for node in after if not node["rollout"])
@@ -79,11 +79,14 @@ def resume(host, dry):
     return True, after
 
 
-def _update(name, what, verb):
-    """Change a node. StackError with Slurm's own message."""
+def _update(host, name, what, verb):
+    """Change a node. StackError with Slurm's own message, with the code `busy` if Slurm answers nothing else either."""
     try:
         nodes.ask(["scontrol", "update", "NodeName=" + name] + what)
     except nodes.SilentError as error:
+        if nodes.read(host)["problem"]:
+            message = "Slurm did not %s node %s, because it does not answer: %s"
+            raise StackError(message % (verb, name, error), code=codes.BUSY)
         raise StackError(
             "Slurm does not %s node %s: %s. Only root, SlurmUser and Slurm's operators may do that: set ansible_become "
             "for the host where scontrol runs, or name a host where this user may, in slurm in provision.yml"
