@@ -31,9 +31,20 @@ def prepare(file: Path) -> None:
         directory.parent.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
             directory.mkdir(mode=_DIRECTORY_MODE)
-            # Sites are often kept in git, and the journal does not belong there.
-            (directory / _IGNORE).write_text("*\n", encoding="utf-8")
     _check_directory(directory)
+    if not os.path.lexists(file):
+        with naming(directory, "written"):
+            _keep_out_of_git(directory / _IGNORE)
+
+
+def _keep_out_of_git(ignored: Path) -> None:
+    """Write .gitignore, if it is missing or a kill left it empty: sites are often in git, the journal must not be."""
+    with contextlib.suppress(FileNotFoundError):
+        if ignored.lstat().st_size:
+            return
+        ignored.unlink()
+    with contextlib.suppress(FileExistsError), ignored.open("x", encoding="utf-8") as file:
+        file.write("*\n")
 
 
 def is_there(file: Path) -> bool:

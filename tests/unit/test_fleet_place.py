@@ -149,6 +149,22 @@ def test_directory_of_the_journal_is_private_and_not_for_git(site: Path) -> None
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize("left", ["no file", "an empty file"])
+def test_directory_that_a_killed_command_made_is_completed(site: Path, left: str) -> None:
+    """Otherwise the journal comes into git. Who removes the file later wants that."""
+    file = paths.journal_file(site)
+    ignored = file.parent / ".gitignore"
+    file.parent.mkdir(mode=0o700)
+    if left == "an empty file":
+        ignored.touch()
+    place.prepare(file)
+    assert ignored.read_text() == "*\n"
+    ignored.unlink()
+    file.touch()
+    place.prepare(file)
+    assert not ignored.exists()
+
+
 def test_file_is_made_private_again(site: Path) -> None:
     file = paths.journal_file(site)
     place.prepare(file)
