@@ -177,17 +177,18 @@ def _make(place: Path, mirror: Path) -> None:
 
 
 def incoming(mirror: Path, generation: str) -> Path:
-    """The temporary file for a tar that is fetched; its directory is created. Leftovers of other commands are removed.
+    """The temporary file for a tar that is fetched; its directory is created.
 
-    Several commands can fetch one generation at once, also on several machines: the last one wins.
+    What killed commands left is removed, of every generation: it may be that nobody fetches that one again. Several
+    commands can fetch one generation at once, also on several machines: the last one wins.
     """
     place = folder(mirror, generation)
     with naming(place, "written", MirrorError):
-        _make(place, mirror)
-        for file in place.glob(".incoming-*"):
-            with contextlib.suppress(FileNotFoundError):  # another command has just removed or renamed it
+        for file in (mirror / DIRECTORY).glob("*/.incoming-*"):
+            with contextlib.suppress(OSError):  # another command has just removed it, or only another user may
                 if _is_left(file):
-                    file.unlink()
+                    drop_incoming(file)
+        _make(place, mirror)
     return place / f".incoming-{_space()}-{os.getpid()}-{secrets.token_hex(4)}.tar"
 
 

@@ -149,26 +149,28 @@ def _pack(
     made: dict[str, CacheEntry] = {}
     if not builders:
         return made
+    fetched: tuple[packing.Fetched, ...] = ()
+    problems: packing.Problems = {}
     try:
         fetched, problems = packing.fetch(builders, given["provision_lease"], settings, output)
         known = packing.builders_of(fetched, settings, output) if fetched else {}
+        for one in fetched:
+            if one.plan.host not in known:
+                problems[one.plan.host] = "it did not say what its libraries belong to"
+                continue
+            try:
+                packing.publish(one, known[one.plan.host], settings)
+            except ProvisionError as error:
+                problems[one.plan.host] = error.message
+            # Read again as every later command reads it: with its signature, where one is demanded.
+            if entry := _entry(one.plan, settings, output):
+                made[entry.id] = entry
+                output.remark("cache", f"generation {entry.id} was packed on {entry.builder}: {entry.size // 10**6} MB")
     except ProvisionError as error:
-        fetched, problems, known = (), {builders[0].host: error.message}, {}
-    for one in fetched:
-        if one.plan.host not in known:
+        problems[builders[0].host] = error.message
+    finally:
+        for one in fetched:
             cache.drop_incoming(one.file)
-            problems[one.plan.host] = "it did not say what its libraries belong to"
-            continue
-        try:
-            packing.publish(one, known[one.plan.host], settings)
-        except ProvisionError as error:
-            problems[one.plan.host] = error.message
-        finally:
-            cache.drop_incoming(one.file)
-        # Read again as every later command reads it: with its signature, where one is demanded.
-        if entry := _entry(one.plan, settings, output):
-            made[entry.id] = entry
-            output.remark("cache", f"generation {entry.id} was packed on {entry.builder}: {entry.size // 10**6} MB")
     for host, problem in problems.items():
         output.remark("cache", f"the generation of {host} is not in the cache: {problem}")
     return made

@@ -69,8 +69,13 @@ def fetch(
             "provision_lease": lease,
         },
     )
-    with output.working("packing the generation"):
-        received = playbook.run(request).results
+    try:
+        with output.working("packing the generation"):
+            received = playbook.run(request).results
+    except BaseException:  # also Ctrl-C: each file is as large as a stack
+        for file in files.values():
+            cache.drop_incoming(file)
+        raise
     results, failures = host_results.of(received, "generation_pack", GenerationPackResult, list(files))
     problems = {failure.host: advice.explain(failure) for failure in failures}
     fetched = []

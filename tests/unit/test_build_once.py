@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.mirror import cache, lock
 from neuraltalk_provision.mirror.lock import Entry, Lock
 from neuraltalk_provision.output import Output
@@ -317,6 +319,23 @@ def test_pack_that_is_not_the_one_that_was_announced_is_not_used(fleet: Fleet) -
     assert fleet.worked == [("build", ["node1"]), ("build", ["node2"])]
     assert "not the packed generation that was announced" in fleet.output.remarks[0]
     assert not list((fleet.settings.mirror / "cache").rglob("*.tar"))
+
+
+@pytest.mark.parametrize("error", [UsageError("no file handles are left"), KeyboardInterrupt()])
+@pytest.mark.parametrize("step", ["pack", "runtime"])
+def test_nothing_that_was_fetched_stays_if_it_cannot_be_stored(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException
+) -> None:
+    def fail(request: playbook.Request) -> PlayResults:
+        if step == "pack":
+            Fleet.answer_pack(fleet, request)
+        raise error
+
+    monkeypatch.setattr(fleet, f"answer_{step}", fail, raising=False)
+    with contextlib.suppress(KeyboardInterrupt):
+        fleet.stage(bare("node1"), bare("node2"))
+        assert f"the generation of node1 is not in the cache: {error}" in fleet.output.remarks
+    assert not list((fleet.settings.mirror / "cache").iterdir())
 
 
 def test_corrupted_entry_is_built_again_and_replaced(fleet: Fleet) -> None:

@@ -200,6 +200,15 @@ def test_leftovers_of_killed_commands_are_removed_and_those_of_running_ones_stay
     assert (mine.exists(), dead.exists()) == (True, False)
 
 
+def test_leftovers_of_a_generation_that_nobody_needs_any_more_are_removed_too(settings: Settings) -> None:
+    """Each is as large as a stack, and the mirror was changed after the kill."""
+    left = cache.incoming(settings.mirror, "f" * 16)
+    dead = left.with_name(left.name.replace(f"-{os.getpid()}-", "-999999999-"))
+    dead.write_bytes(b"dead")
+    cache.incoming(settings.mirror, ID)
+    assert [file.name for file in (settings.mirror / "cache").iterdir()] == [ID]
+
+
 def test_file_of_a_command_on_another_machine_or_in_another_container_stays_for_a_day(settings: Settings) -> None:
     mine = cache.incoming(settings.mirror, ID)
     there = re.sub(r"-[0-9a-f]{8}-", "-00000000-", mine.name, count=1)
