@@ -10,7 +10,7 @@ import typer
 
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
-from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, CheckError, UsageError
+from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, CheckError, MirrorError, UsageError
 from neuraltalk_provision.mirror import proofs
 from neuraltalk_provision.mirror.proofs import Found, Proof
 from neuraltalk_provision.output import Output
@@ -83,15 +83,15 @@ def prove(
         return EXIT_FAILED if complete.problems else EXIT_FINE
     result = proving.prove(chosen, request, output)
     proof = result.proof
-    file = None if without or quick else proofs.write(chosen.mirror, proof)
     _show(result, request, output)
     document = {
         **proof.model_dump(mode="json"),
         "quick": quick,
         "without": result.left and asdict(result.left),
         "remarks": list(result.remarks),
-        "record": str(file) if file else None,
+        "record": None,
     }
+    file = _recorded(chosen.mirror, proof, document) if request.is_recorded else None
     if proof.problems:
         raise CheckError(
             "\n".join([f"the mirror is not proved for {platform}:", *proof.problems]),
@@ -106,6 +106,22 @@ def prove(
         output.say(f"record: {file}. `provision mirror bundle` carries it")
     output.result(document)
     return EXIT_FINE
+
+
+def _recorded(mirror: Path, proof: Proof, document: dict[str, Any]) -> Path:
+    """Write the record, and its path into the document. If that fails, the error tells the result of the proof too."""
+    try:
+        file = proofs.write(mirror, proof)
+    except MirrorError as error:
+        told = "\n".join([f"the mirror is not proved for {proof.platform}:", *proof.problems])
+        raise MirrorError(
+            f"{told if proof.problems else f'{proof.platform} passed'}\nThe record of this is missing: {error.message}",
+            advice="Bundles carry no proof without its record. Make space or mend the disk, then run the same command "
+            "again.",
+            document=document,
+        ) from None
+    document["record"] = str(file)
+    return file
 
 
 def _advice(result: Result, mirror: Path, file: Path | None) -> str:

@@ -5,6 +5,8 @@ A record is evidence for people. It is not signed, and nothing is installed beca
 
 from __future__ import annotations
 
+import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -141,6 +143,14 @@ def _judge(file: Path, digest: str) -> Found:
     if not proof.passed:
         return Found(platform, False, f"failed on {when}: {'; '.join(proof.problems) or 'no reason'}"[:1_000], proof)
     return Found(platform, True, f"passed on {when}, {proof.host}", proof)
+
+
+def refuse_unwritable(mirror: Path) -> None:
+    """MirrorError if no record could be written, as on a medium or a full disk: a proof takes long."""
+    folder = mirror / lock.PROOFS
+    place = folder if os.path.lexists(folder) else mirror
+    with naming(place, "written", MirrorError), tempfile.TemporaryFile(dir=place):
+        pass
 
 
 def write(mirror: Path, proof: Proof) -> Path:

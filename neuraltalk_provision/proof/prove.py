@@ -16,7 +16,7 @@ from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.catalogue import Catalogue, target
 from neuraltalk_provision.catalogue.target import Target
 from neuraltalk_provision.errors import HostError, MirrorError, UsageError, naming
-from neuraltalk_provision.mirror import identify, lock, pull, trust, view
+from neuraltalk_provision.mirror import identify, lock, proofs, pull, trust, view
 from neuraltalk_provision.mirror.proofs import Proof, Surplus
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.proof import completeness, container, host, judge, place, wheels
@@ -44,6 +44,11 @@ class Request:
     not_needed: tuple[str, ...] = ()
     quick: bool = False
     keep: bool = False
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether it is the proof of a whole mirror, whose record is kept."""
+        return not (self.without or self.quick)
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,8 @@ def prove(settings: Settings, request: Request, output: Output) -> Result:
     begin = time.monotonic()
     found = Findings()
     with _subject(settings, request) as subject:
+        if request.is_recorded:
+            proofs.refuse_unwritable(settings.mirror)
         complete = _complete(subject, request)
         found.problems += complete.problems
         found.not_needed = complete.not_needed

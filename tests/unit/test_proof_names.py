@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.catalogue import target
 from neuraltalk_provision.cli import main
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.mirror import archive, lock, repositories, store, view
+from neuraltalk_provision.mirror import archive, lock, proofs, repositories, store, view
 from neuraltalk_provision.mirror.identify import artifact_of
 from neuraltalk_provision.mirror.pull_plan import Mirror
 from neuraltalk_provision.proof import completeness
@@ -80,6 +81,32 @@ def test_failed_proof_of_the_whole_mirror_leaves_a_record(
     assert document["problems"] == ["nn is missing: its file is not in the mirror"]
     record = json.loads((mirror / lock.PROOFS / f"{proving.PLATFORM}.json").read_text())
     assert (record["passed"], record["problems"]) == (False, document["problems"])
+
+
+def test_mirror_that_cannot_be_written_is_refused_before_anything_is_installed(capsys: Capture, mirror: Path) -> None:
+    """For example one on a medium: an hour later, no record could be written."""
+    (mirror / lock.PROOFS).write_text("in the way")
+    (mirror / "nn.tar").unlink()
+    code, out, err = prove(capsys, mirror)
+    assert (code, out) == (2, "")
+    assert lock.PROOFS in err and "cannot be written: Not a directory" in err
+    assert "nn is missing" in prove(capsys, mirror, "--quick")[2]
+
+
+def test_result_of_a_proof_is_told_although_its_record_cannot_be_written(
+    capsys: Capture, mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: Path, _content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(file))
+
+    monkeypatch.setattr(proofs.whole_file, "write", full)
+    (mirror / "nn.tar").unlink()
+    code, _, err = prove(capsys, mirror)
+    assert code == 2
+    assert "nn is missing" in err
+    assert f"{proving.PLATFORM}.json cannot be written: No space left on device" in err
+    document = json.loads(prove(capsys, mirror, "--json")[1])
+    assert (document["passed"], document["record"]) == (False, None)
 
 
 def test_optional_artifact_that_nobody_needs_is_no_problem(capsys: Capture, mirror: Path) -> None:
