@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import lzma
+import os
 import random
 import tarfile
 from pathlib import Path
@@ -12,6 +15,7 @@ import pytest
 from neuraltalk_provision.catalogue.model import Artifact, Edit
 from neuraltalk_provision.errors import MirrorError
 from neuraltalk_provision.mirror import archive
+from neuraltalk_provision.rules import archives
 from tests.unit.archives import TORCH, member, pack
 from tests.unit.catalogue import EDIT
 from tests.unit.catalogue import TORCH as TORCH_ARTIFACT
@@ -31,6 +35,19 @@ def refusal(file: Path, artifact: Artifact = ARTIFACT, edits: tuple[Edit, ...] =
 def test_archive_with_spaces_and_quotes_in_its_names_is_accepted(tmp_path: Path) -> None:
     file = pack(tmp_path / "a 'dir' with \"quotes\"" / "torch.tgz", TORCH)
     archive.inspect(file, TORCH_ARTIFACT, (EDIT,))
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_broken_disk_is_not_called_a_damaged_archive(tmp_path: Path, mode: str) -> None:
+    class Broken(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell():
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return super().read(size)
+
+    file = Broken(pack(tmp_path / "x.tgz", TREE, mode=mode).read_bytes())
+    with pytest.raises(OSError, match="Input/output error"):
+        list(archives.entries(file))
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
