@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from neuraltalk_provision.fleet import command
+from neuraltalk_provision.fleet import affected, command
 from neuraltalk_provision.fleet.outcome import FleetOutcome
+from neuraltalk_provision.fleet.reader import Past
 from neuraltalk_provision.fleet.records import Outcome, Phase, Step
 from neuraltalk_provision.fleet.survey import Survey
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import codes
+from tests.unit.plans import RECIPE
 from tests.unit.test_fleet_command import (
     OFF,
     RUN,
@@ -131,6 +133,20 @@ def test_host_is_not_verified_if_the_one_that_works_for_it_could_not_build(fleet
     outcome = carried_out(sharing("bare", "staged", "bare"), chosen)
     assert [failure.host for failure in outcome.site.failures] == ["node1", "node2"]
     assert "follow.yml" not in {name for name, _hosts in fleet.ran}
+
+
+@pytest.mark.parametrize(
+    ("past", "doubtful"),
+    [
+        (Past(unproved={"node2": "another"}), {"node2"}),
+        (Past(begun=frozenset({"node1"})), {"node1"}),
+        (Past(unproved={"node3": RECIPE.id}), {"node3"}),
+        (Past(unproved={"node3": "another"}, begun=frozenset({"node4"})), set()),
+    ],
+)
+def test_any_earlier_failure_of_a_host_that_shares_a_stack_root_counts(past: Past, doubtful: set[str]) -> None:
+    """The generation that is current now can be the work of another host. Without that, it was tested by its own."""
+    assert affected.unproved(sharing("converged", "converged", "converged").plans, past) == doubtful
 
 
 def test_host_that_works_for_others_is_tested_if_another_one_activated_while_it_was_off(
