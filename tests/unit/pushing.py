@@ -9,7 +9,6 @@ import random
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from neuraltalk_provision import paths
 from neuraltalk_provision.rules import pieces
 from neuraltalk_provision.rules.piece_server import Server
 from neuraltalk_provision.site.distribution import source
+from tests.unit.waiting import until
 
 KEY = "5a" * 32
 STARTED: list[Host] = []
@@ -152,10 +152,7 @@ class Host:
 
     def wait_for(self, size: int, seconds: float = 20) -> None:
         """Wait until so many bytes have arrived."""
-        end = time.monotonic() + seconds
-        while not self.part.exists() or self.part.stat().st_size < size:
-            assert time.monotonic() < end, "nothing arrives"
-            time.sleep(0.02)
+        until(lambda: self.part.exists() and self.part.stat().st_size >= size, seconds)
 
 
 def chain_of(directory: Path, described: source.Description, source_port: int, count: int, **more: Any) -> list[Host]:

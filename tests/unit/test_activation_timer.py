@@ -26,6 +26,7 @@ from tests.kill import killed
 from tests.standin import cudnn as standin
 from tests.unit.modules import ModuleError
 from tests.unit.test_module_grammar import python27
+from tests.unit.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -88,13 +89,6 @@ def change(root: Path, **more: Any) -> None:
     """Change fields of the record, which the process of a timer can read at any moment."""
     (root / "changed.json").write_text(json.dumps({**(record(root) or {}), **more}))
     (root / "changed.json").replace(root / "activation.json")
-
-
-def until(true: Callable[[], bool], patience: float = 20) -> None:
-    deadline = time.monotonic() + patience
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def failed(act: Callable[[], Any]) -> tuple[str, str]:

@@ -22,6 +22,7 @@ from tests.unit import images
 from tests.unit.apt_repository import Package
 from tests.unit.images import ID, PLATFORM, Site
 from tests.unit.programs import program
+from tests.unit.waiting import until
 
 pytestmark = pytest.mark.skipif(not shutil.which("apt-get"), reason="this machine has no apt-get")
 Capture = pytest.CaptureFixture[str]
@@ -249,8 +250,8 @@ def test_kill_leaves_the_earlier_image_and_the_next_command_removes_the_rest(sit
     code += "import os\nbase.PATH = os.environ['PATH']\nsys.exit(main.boundary(sys.argv[1:]))"
     command = [sys.executable, "-c", code, "image", "--for", PLATFORM, "--to", "out.tar", "--mirror", "mirror"]
     running = subprocess.Popen(command, start_new_session=True)
-    while not waiting.exists():
-        assert running.poll() is None
+    until(lambda: waiting.exists() or running.poll() is not None)
+    assert running.poll() is None
     left = [file for file in site.place.iterdir() if file.name.startswith(".out.tar.image-")]
     for process in _children(running.pid):
         os.kill(process, signal.SIGKILL)

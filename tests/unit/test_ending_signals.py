@@ -6,10 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.unit.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -28,19 +29,14 @@ def test_command_ends_with_a_message_and_leaves_nothing(tmp_path: Path) -> None:
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    deadline = time.monotonic() + 200
-    while not begun.exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
+    until(begun.exists, 200)
     running.send_signal(signal.SIGTERM)
     running.wait(timeout=200)
     printed = (tmp_path / "output").read_text(encoding="utf-8")
     assert (running.returncode, "interrupted" in printed) == (130, True), printed
     assert list(temporary.iterdir()) == []
     script_pid = int(begun.read_text(encoding="utf-8"))
-    deadline = time.monotonic() + 200
-    while Path(f"/proc/{script_pid}").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not Path(f"/proc/{script_pid}").exists(), "the script of the inventory was left behind"
+    until(lambda: not Path(f"/proc/{script_pid}").exists(), 200)
 
 
 def test_signal_that_the_caller_ignores_stays_ignored() -> None:

@@ -10,7 +10,6 @@ import os
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,15 +19,9 @@ import pytest
 from neuraltalk_provision import paths
 from plugins.module_utils.host import commands, disk, errors, files, lua, outcome, processes, stamps
 from tests.unit.test_module_grammar import python27
+from tests.unit.waiting import until
 
 pytestmark = pytest.mark.slow
-
-
-def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_file_is_written_whole_with_its_mode_and_directory(tmp_path: Path) -> None:

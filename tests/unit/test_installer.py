@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import tarfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from neuraltalk_provision.mirror.pull_plan import PullPlan
 from tests.unit.collected import Shelf, shelf
 from tests.unit.test_collecting import Said
 from tests.unit.test_wheels import FOLDER, PACKED, own_wheel
+from tests.unit.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -223,9 +223,8 @@ def test_what_a_killed_call_left_is_replaced_and_a_failed_one_leaves_nothing(mac
         start_new_session=True,
         stdout=subprocess.DEVNULL,
     )
-    while not (place / "pyvenv.cfg").exists():
-        assert killed.poll() is None
-        time.sleep(0.01)
+    until(lambda: (place / "pyvenv.cfg").exists() or killed.poll() is not None)
+    assert killed.poll() is None
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
     assert (place / ".neuraltalk-provision").read_text() == f"building {killed.pid}\n"

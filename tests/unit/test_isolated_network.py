@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.unit.modules import ModuleError
+from tests.unit.waiting import until
 
 Run = Callable[..., dict[str, Any]]
 ATTEMPTS = [
@@ -67,9 +67,7 @@ def test_planted_attempt_is_recorded_while_the_network_is_used(run_module: Run, 
     started = run_module("isolated_network", state="started", directory=place)
     names = "import socket; socket.socket().connect_ex(('192.0.2.1', 9)); print(socket.if_nameindex())"
     assert "'lo'" in inside(started["interpreter"], names)
-    deadline = time.monotonic() + 60  # another process records it, which may have to wait for a processor
-    while not found(json_lines(place)) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: found(json_lines(place)), 60)  # another process records it, which may have to wait for a processor
     assert found(json_lines(place)) == [("tcp", "192.0.2.1", 9)]
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from neuraltalk_provision import paths
 from neuraltalk_provision.site import ansible_environment, keeper, masters
+from tests.unit.waiting import until
 
 
 @pytest.fixture
@@ -86,14 +87,6 @@ def test_options_of_one_playbook_come_before_the_usual_ones() -> None:
     assert {"ForwardAgent=no", "ForwardX11=no", "ControlMaster=auto"} <= set(given.split())
 
 
-def gone(*places: Path) -> bool:
-    """Whether these directories are removed in the next seconds."""
-    end = time.monotonic() + 20
-    while any(place.exists() for place in places) and time.monotonic() < end:
-        time.sleep(0.02)
-    return not any(place.exists() for place in places)
-
-
 def test_command_that_is_killed_leaves_no_connection_and_no_secret(ssh: Path, tmp_path: Path) -> None:
     words = (
         "import os, sys; from neuraltalk_provision.site import keeper, masters\n"
@@ -109,7 +102,7 @@ def test_command_that_is_killed_leaves_no_connection_and_no_secret(ssh: Path, tm
     )
     assert done.returncode == -9, done.stderr
     sockets = Path(done.stdout[: done.stdout.index(f" {tmp_path}")])
-    assert gone(sockets, *(tmp_path / "a b").glob("provision-*"))
+    until(lambda: not sockets.exists() and not any((tmp_path / "a b").glob("provision-*")))
     assert ssh.read_text().splitlines() == [f"-F none -o ControlPath={sockets / 'x'} -O exit ended"]
 
 
@@ -146,7 +139,7 @@ def test_what_a_killed_machine_has_left_is_removed_and_nothing_else(
     os.utime(places["young"], (time.time() + 3590,) * 2)
     with keeper._locked(places["used"]):
         keeper.remove_stale([str(tmp_path)])
-    assert gone(places["stale"], secret)
+    until(lambda: not places["stale"].exists() and not secret.exists())
     assert all(place.exists() for name, place in places.items() if name != "stale")
     assert (other / "x").exists()
     assert ssh.read_text().splitlines() == [f"-F none -o ControlPath={places['stale'] / 'x'} -O exit ended"]

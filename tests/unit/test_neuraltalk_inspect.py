@@ -10,7 +10,6 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ import pytest
 
 from neuraltalk_provision import paths
 from tests.standin import dataset
+from tests.unit.waiting import until
 
 Inspect = Callable[..., dict[str, Any]]
 
@@ -318,11 +318,8 @@ def test_termination_ends_it_with_its_children(load: Callable[[str], ModuleType]
         assert process.stdout
         assert "3 files below" in process.stdout.readline()
         listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        deadline = time.monotonic() + 30
-        while not (children := listed.read_text().split()):
-            assert time.monotonic() < deadline
+        until(listed.read_text)
+        children = listed.read_text().split()
         process.terminate()
         assert process.wait(20) == -signal.SIGTERM
-    while any(start_of(child) for child in children):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: not any(start_of(child) for child in children))

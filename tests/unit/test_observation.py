@@ -23,12 +23,12 @@ from tests.unit.conftest import program
 from tests.unit.modules import ModuleError
 from tests.unit.test_stack_run import data, ended, root, start_all
 from tests.unit.test_supervisor import train, training
+from tests.unit.waiting import until
 
 pytestmark = pytest.mark.slow
 
 __all__ = ["data", "root"]
 Run = Callable[..., dict[str, Any]]
-PATIENCE = 30
 
 
 @pytest.fixture
@@ -47,13 +47,6 @@ def supervise(supervisor: ModuleType, root: Path, generation: Path, run: dict[st
     supervisor.Supervisor(str(root), plan, directory).supervise_all()
     status: dict[str, Any] = supervisor.Run(str(root), run["id"]).status()
     return status
-
-
-def wait_for(what: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_file_of_a_process_that_ended_between_opening_and_reading_is_no_file(
@@ -228,9 +221,9 @@ def test_run_whose_directory_was_deleted_ends_and_its_name_is_taken_until_then(
     with pytest.raises(ModuleError, match=r"a process of a run called s is still running \(pid \d+ on \S+\)"):
         start_all(root, [training("s", data)])
     assert not (root / "runs" / "s").exists()
-    wait_for(lambda: not alive(started["pid"], begun))
+    until(lambda: not alive(started["pid"], begun))
     # Nothing of it comes back, and what waited for its turn has it.
-    wait_for((root / "runs" / "t" / "process.json").exists)
+    until((root / "runs" / "t" / "process.json").exists)
     assert not (root / "runs" / "s").exists()
     program(generation, "th", "echo another")
     start_all(root, [training("s", data)])
@@ -247,7 +240,7 @@ def test_directory_that_another_has_put_in_its_place_is_not_written_into(
     place = root / "runs" / "x"
 
     def exchange() -> None:
-        wait_for((place / "process.json").exists)
+        until((place / "process.json").exists)
         shutil.rmtree(place)
         place.mkdir()
 
@@ -271,5 +264,5 @@ def test_name_is_held_as_long_as_a_process_of_the_run_lives(
     with pytest.raises(ModuleError, match="a process of a run called x is still running"):
         start_all(root, [training("x", data)])
     (tmp_path / "go").touch()
-    wait_for(lambda: not load("host.processes").start_of(started["pid"]))
+    until(lambda: not load("host.processes").start_of(started["pid"]))
     os.close(run.hold())

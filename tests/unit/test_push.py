@@ -8,7 +8,6 @@ import json
 import os
 import re
 import socket
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -32,6 +31,7 @@ from tests.unit import fake_ssh
 from tests.unit.modules import ModuleError
 from tests.unit.pushing import KEY, free_port
 from tests.unit.test_cli import Capture, provision, site
+from tests.unit.waiting import until
 
 __all__ = ["site"]
 Run = Callable[..., dict[str, Any]]
@@ -708,9 +708,7 @@ def test_connection_of_a_silent_host_is_closed_and_the_others_are_waited_for(
     def run(request: Request, note: Callable[[Any], None] = lambda _event: None) -> Outcome:
         if request.playbook == "push.yml":
             note({"event": "runner_on_ok", "event_data": {"host": "a"}})
-            deadline = time.monotonic() + 20
-            while "0b" not in closed and time.monotonic() < deadline:
-                time.sleep(0.01)
+            until(lambda: "0b" in closed)
         return hosts.run(request)
 
     monkeypatch.setattr(playbook, "run", run)

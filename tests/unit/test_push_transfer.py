@@ -26,6 +26,7 @@ from neuraltalk_provision.rules.piece_server import Rate, Server
 from neuraltalk_provision.site.distribution import source
 from plugins.module_utils.push import asking, connection, part_file, receiver, transfer
 from tests.unit.pushing import KEY, PYTHON2, STARTED, Host, chain_of, content, free_port, serving
+from tests.unit.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -204,9 +205,7 @@ def test_host_that_has_everything_says_so_and_asks_while_it_verifies(
         candidates = [pieces.Server(0, "127.0.0.1", server.port)]
         made = receiver.Receiver(part, KEY, 1, candidates, 1, lambda: lives.append(1) is None)
         made.receive()
-        end = time.monotonic() + 10
-        while not server.done and time.monotonic() < end:
-            time.sleep(0.05)
+        until(lambda: server.done)
         assert server.done == {1}
     assert made.got == {}
     assert len(asked) == 34

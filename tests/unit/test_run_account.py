@@ -24,6 +24,7 @@ from tests.unit import test_host_use as host_use
 from tests.unit.conftest import program
 from tests.unit.modules import ModuleError
 from tests.unit.test_stack_run import MODEL, PROTO, start_all
+from tests.unit.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another")]
 Run = Callable[..., dict[str, Any]]
@@ -71,10 +72,7 @@ def captioning(place: Path, id_: str = "x", **arguments: str) -> dict[str, Any]:
 
 
 def log_of(root: Path, id_: str = "x") -> str:
-    deadline = time.monotonic() + 60
-    while not (root / "runs" / id_ / "exit").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until((root / "runs" / id_ / "exit").exists, 60)
     return (root / "runs" / id_ / "log").read_text()
 
 

@@ -25,6 +25,7 @@ from tests.unit.test_host_use import lock, make, start_of
 from tests.unit.test_site_cudnn import hosts
 from tests.unit.test_stack_run import data, ended, start_all
 from tests.unit.test_stack_run import root as stack
+from tests.unit.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -150,10 +151,7 @@ def test_run_that_is_just_being_started_is_seen_and_nothing_is_changed(
     thread = threading.Thread(target=change)
     with starts.lock_for_start(str(root)):
         thread.start()
-        deadline = time.monotonic() + 20
-        while not (root / "starts.json").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until((root / "starts.json").exists)
         time.sleep(0.2)
         assert thread.is_alive(), "it waits for the start"
         make(root, "slipped", process_json={"pid": os.getpid(), "start": start_of(os.getpid())})

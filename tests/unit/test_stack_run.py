@@ -19,6 +19,7 @@ import pytest
 from tests.unit import contract
 from tests.unit.conftest import program
 from tests.unit.modules import ModuleError
+from tests.unit.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -169,9 +170,7 @@ def test_stop_ends_the_look_at_the_pictures(run_module: Run, root: Path, data: P
     given = {"model": str(data / "m.t7"), "image_folder": str(data / "pictures")}
 
     def stop() -> None:
-        log = root / "runs" / "e" / "log"
-        while not log.exists():
-            time.sleep(0.02)
+        until((root / "runs" / "e" / "log").exists)
         run_module("stack_run", stack_root=root, id="e", state="stopped")
 
     stopping = threading.Thread(target=stop)
