@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib import metadata
-from pathlib import Path
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.catalogue import Catalogue, target
@@ -24,7 +22,17 @@ from neuraltalk_provision.proof.judge import Findings
 from neuraltalk_provision.proof.place import Ended, Place
 from neuraltalk_provision.results.packages import PackagesInfoResult
 from neuraltalk_provision.settings import Pip, Settings
-from neuraltalk_provision.site import advice, converge, host_results, host_state, operations, packages, playbook, trials
+from neuraltalk_provision.site import (
+    advice,
+    converge,
+    host_results,
+    host_state,
+    keeper,
+    operations,
+    packages,
+    playbook,
+    trials,
+)
 from neuraltalk_provision.site.plan import HostPlan
 
 
@@ -124,7 +132,7 @@ def _subject(settings: Settings, request: Request) -> Iterator[_Subject]:
         if request.without:
             left = view.find(settings.mirror, known, catalogue, goal.key, request.without)
             with naming("the directory for temporary files", "written"):
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="provision-view-")))
+                folder = stack.enter_context(keeper.kept(keeper.PRIVATE))
                 known = view.make(settings.mirror, known, left, folder)
             # The signatures were checked above; this lock is ours.
             chosen = chosen.model_copy(update={"mirror": folder, "mirror_trust": "unsigned", "mirror_signers": ()})
@@ -144,7 +152,7 @@ def _place(subject: _Subject, request: Request, found: Findings) -> Iterator[Pla
     """The container or the host. If it cannot be watched, nothing is proved."""
     with ExitStack() as stack:
         with naming("the directory for temporary files", "written"):
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="provision-")))
+            folder = stack.enter_context(keeper.kept(keeper.PRIVATE))
         if request.host:
             yield stack.enter_context(host.isolated(subject.settings.inventory, request.host, folder))
             return

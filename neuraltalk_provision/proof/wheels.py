@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from neuraltalk_provision.errors import MirrorError, naming
 from neuraltalk_provision.mirror import archive
 from neuraltalk_provision.proof.container import run
 from neuraltalk_provision.rules import archive_tree, archives
+from neuraltalk_provision.site import keeper
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ def resolve(file: Path, requirements: Sequence[str], python: str) -> Tried:
     pip = [sys.executable, "-m", "pip", "--isolated", "--disable-pip-version-check", "--no-input"]
     if run([*pip, "--version"]).code:
         return Tried(not_tried="the Python of this machine has no pip")
-    with naming("the directory for temporary files", "written"), tempfile.TemporaryDirectory() as folder:
-        _unpack(file, Path(folder))
+    with naming("the directory for temporary files", "written"), keeper.kept(keeper.PRIVATE) as folder:
+        _unpack(file, folder)
         options = ["--dry-run", "--ignore-installed", "--no-cache-dir", "--no-index", "--only-binary", ":all:"]
-        target = ["--target", f"{folder}/target", "--find-links", folder]
+        target = ["--target", f"{folder}/target", "--find-links", str(folder)]
         done = run([*pip, "install", "--quiet", *options, *target, *requirements])
     if not done.code:
         return Tried()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import sys
+import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,13 @@ import pytest
 
 from neuraltalk_provision.cli import main
 from neuraltalk_provision.errors import HostError, UsageError
-from neuraltalk_provision.proof import host, recorded
+from neuraltalk_provision.proof import host, prove, recorded
+from neuraltalk_provision.proof.judge import Findings
+from neuraltalk_provision.proof.prove import Request
 from neuraltalk_provision.results.network import NetworkResult
-from neuraltalk_provision.site import playbook
+from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.site import keeper, playbook
+from tests.kill import killed
 from tests.unit import fake_ssh, proving
 from tests.unit.programs import program
 
@@ -181,3 +188,29 @@ def test_attempt_is_planted_with_another_address_each_time() -> None:
     assert [one.to for one in first] == ["192.0.2.1", "2001:db8::1", "planted-1.invalid"]
     assert [one.to for one in second] == ["192.0.2.2", "planted-2.invalid"]
     assert record.missing() == [*first, *second]
+
+
+def test_kill_leaves_no_inventory_with_secrets_and_no_view_of_the_mirror(
+    inventory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A view without a package has a copy of the archive of all packages."""
+    Host(monkeypatch)
+    monkeypatch.setattr(host, "variables_of", lambda *_given: {"ansible_password": "secret"})
+    place, began = tmp_path / "temporary", tmp_path / "began"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    monkeypatch.setattr(keeper, "_process", None)  # the command that is killed has one of its own
+    chosen = Settings(mirror=proving.make(tmp_path / "mirror"), inventory=inventory)
+    request = Request(proving.PLATFORM, host="node1", without="nn")
+
+    def act() -> None:
+        with prove._subject(chosen, request) as subject, prove._place(subject, request, Findings()):
+            began.write_text(str(len(list(place.iterdir()))))
+            os.kill(os.getpid(), 9)
+
+    assert killed(0, "", act)
+    assert began.read_text() == "2"
+    end = time.monotonic() + 20
+    while left := list(place.iterdir()):
+        assert time.monotonic() < end, left
+        time.sleep(0.05)
