@@ -13,7 +13,7 @@ from threading import Event
 
 from neuraltalk_provision.errors import MirrorError, naming
 from neuraltalk_provision.image import packages
-from neuraltalk_provision.mirror import apt_errors, apt_index, apt_machine, digests, repositories
+from neuraltalk_provision.mirror import apt_errors, apt_index, apt_machine, bounded, digests, repositories
 from neuraltalk_provision.mirror.apt_index import Available
 from neuraltalk_provision.mirror.apt_root import AptRoot
 from neuraltalk_provision.rules import archives
@@ -103,7 +103,7 @@ def _essential(index: bytes, offered: Available) -> list[str]:
 def unpack(archive: Path, index: bytes, closure: Closure, folder: Path, advance: Callable[[int], None]) -> None:
     """Write the packages of a closure and the index into a new folder. Raises MirrorError if one is not as listed."""
     missing = dict(closure.files)
-    with naming(archive, "read", MirrorError), archive.open("rb") as opened, naming(folder, "written"):
+    with bounded.opened(archive) as opened, naming(folder, "written"):
         folder.mkdir()
         (folder / repositories.PACKAGES).write_bytes(index)
         try:

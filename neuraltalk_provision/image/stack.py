@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Protocol, cast
 
-from neuraltalk_provision.errors import MirrorError, UsageError, naming
+from neuraltalk_provision.errors import MirrorError, UsageError
 from neuraltalk_provision.image import configuration
 from neuraltalk_provision.image.oci import Layer
-from neuraltalk_provision.mirror import cache_needs, tar_writer
+from neuraltalk_provision.mirror import bounded, cache_needs, tar_writer
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.rules import archives, layout, pack
 from neuraltalk_provision.rules.archive_formats import ArchiveError
@@ -50,10 +50,8 @@ def write(file: Path, packed: Path, entry: CacheEntry, artifacts: Mapping[str, P
     """
     refuse_stack_root(entry.stack_root)
     root = layout.generation(entry.stack_root, entry.id).lstrip("/")
-    with naming(packed, "read", MirrorError):
-        opened = packed.open("rb")
     try:
-        with opened, tar_writer.writing(file) as tar:
+        with bounded.opened(packed) as opened, tar_writer.writing(file) as tar:
             source = _Hashed(opened)
             _write(tar, source, root, entry, artifacts)
             if (source.digest.hexdigest(), source.size) != (entry.sha256, entry.size):
@@ -85,9 +83,7 @@ def _write(
     for path, one in sorted(waiting.items()):
         if one.sha256 not in artifacts:
             raise ValueError(f"it lacks {path}, and the mirror has no file with its SHA-256")
-        with naming(artifacts[one.sha256], "read", MirrorError):
-            content = artifacts[one.sha256].open("rb")
-        with content:
+        with bounded.opened(artifacts[one.sha256]) as content:
             _add(tar, f"{root}/{path}", one, content)
     for one in listed:
         if one.type == pack.LINK:

@@ -1,12 +1,16 @@
-"""Reads small files of a mirror, which anybody can have made: a regular file of limited size, or an error."""
+"""Reads files of a mirror: small ones, which anybody can have made, up to a limit; and large ones block by block."""
 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
+
+from neuraltalk_provision.errors import MirrorError, naming
 
 
 @dataclass(frozen=True)
@@ -40,3 +44,15 @@ def read(file: Path, limit: int) -> SmallFile:
     if len(content) > limit:
         raise OSError(errno.EFBIG, f"it is larger than {limit:,} bytes", str(file))
     return SmallFile(content, status)
+
+
+def opened(file: Path) -> BinaryIO:
+    """The file, open to be read. A MirrorError names it if it cannot be read, also while something else is written."""
+    with naming(file, "read", MirrorError):
+        return io.BufferedReader(_OfMirror(file))
+
+
+class _OfMirror(io.FileIO):
+    def readinto(self, buffer: Any) -> int | None:
+        with naming(self.name, "read", MirrorError):
+            return super().readinto(buffer)

@@ -10,8 +10,8 @@ from typing import Literal
 
 from neuraltalk_provision.catalogue import Catalogue
 from neuraltalk_provision.catalogue.pythons import project_name
-from neuraltalk_provision.errors import MirrorError, UsageError, naming
-from neuraltalk_provision.mirror import archive, lock, repositories, tar_writer
+from neuraltalk_provision.errors import UsageError, naming
+from neuraltalk_provision.mirror import archive, bounded, lock, repositories, tar_writer
 from neuraltalk_provision.mirror.identify import artifact_of
 from neuraltalk_provision.rules import archive_tree, archives
 
@@ -88,7 +88,7 @@ def make(mirror: Path, known: lock.Lock, left: Left, folder: Path) -> lock.Lock:
 
 def _without(file: Path, entry: lock.Entry, left: Left, target: Path) -> lock.Entry:
     """Write a flat tar again without one file, and without its entry in the index of apt."""
-    with naming(file, "read", MirrorError), file.open("rb") as opened, tar_writer.writing(target) as tar:
+    with bounded.opened(file) as opened, naming(target, "written"), tar_writer.writing(target) as tar:
         for member in archives.entries(opened, 0, archive.limits_of(flat=True)):
             if member.kind != archive_tree.FILE or member.name == left.file:
                 continue

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from neuraltalk_provision.errors import MirrorError, naming
-from neuraltalk_provision.mirror import archive
+from neuraltalk_provision.errors import naming
+from neuraltalk_provision.mirror import archive, bounded
 from neuraltalk_provision.proof.container import run
 from neuraltalk_provision.rules import archive_tree, archives
 from neuraltalk_provision.site import keeper
@@ -45,9 +45,10 @@ def resolve(file: Path, requirements: Sequence[str], python: str) -> Tried:
 
 
 def _unpack(file: Path, folder: Path) -> None:
-    with naming(file, "read", MirrorError), file.open("rb") as opened:
+    with bounded.opened(file) as opened:
         for member in archives.entries(opened, 0, archive.limits_of(flat=True)):
             if member.kind == archive_tree.FILE and "/" not in member.name:
-                with (folder / member.name).open("wb") as target:
+                place = folder / member.name
+                with naming(place, "written"), place.open("wb") as target:
                     while block := member.content.read(1 << 20):
                         target.write(block)

@@ -13,8 +13,9 @@ import pytest
 
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.catalogue import target
-from neuraltalk_provision.errors import MirrorError, UsageError
-from neuraltalk_provision.image import base, configuration, oci, packages, stack
+from neuraltalk_provision.errors import MirrorError, UsageError, naming
+from neuraltalk_provision.image import base, configuration, oci, packages, repository, stack
+from neuraltalk_provision.image.repository import Closure
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.mirror.lock import Entry, Lock
 from neuraltalk_provision.rules import pack
@@ -107,6 +108,23 @@ def test_file_that_the_tar_leaves_out_is_needed_and_compared(tmp_path: Path) -> 
         weights.write_bytes(content)
         with pytest.raises(MirrorError):
             stack.write(tmp_path / "layer.tar", tar, entry_of(tar), {sha256(WEIGHTS): weights})
+
+
+def test_file_of_the_mirror_that_cannot_be_read_is_named_as_that(tmp_path: Path) -> None:
+    """It was told that the directory of the image cannot be written."""
+    tar, broken = images.packed(tmp_path), tmp_path / "broken"
+    broken.symlink_to("/proc/self/mem")  # its first byte cannot be read (EIO)
+    closure = Closure((), {"a.deb": "0" * 64}, 1, 1)
+    for write in (
+        lambda: stack.write(tmp_path / "layer.tar", broken, entry_of(tar), {}),
+        lambda: stack.write(tmp_path / "layer.tar", tar, entry_of(tar), {sha256(WEIGHTS): broken}),
+        lambda: repository.unpack(broken, b"", closure, tmp_path / "packages", lambda _count: None),
+    ):
+        with (
+            pytest.raises(MirrorError, match=r"/broken cannot be read: Input/output error"),
+            naming(tmp_path, "written"),
+        ):
+            write()
 
 
 @pytest.mark.parametrize("root", ["/bin/x", "/lib64/x", "/work", "/proc/1", "/opt/../etc", "/opt//x", "/", "/run"])

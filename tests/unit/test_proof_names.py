@@ -15,7 +15,7 @@ from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.mirror import archive, lock, proofs, repositories, store, view
 from neuraltalk_provision.mirror.identify import artifact_of
 from neuraltalk_provision.mirror.pull_plan import Mirror
-from neuraltalk_provision.proof import completeness
+from neuraltalk_provision.proof import completeness, wheels
 from tests.unit import proving
 
 Capture = pytest.CaptureFixture[str]
@@ -124,6 +124,24 @@ def test_artifact_that_is_needed_cannot_be_declared_not_needed(
     code, _, err = prove(capsys, mirror, "--plan", "--not-needed", name)
     assert code == 2
     assert words in err
+
+
+def test_full_disk_for_temporary_files_is_not_told_as_a_damaged_mirror(mirror: Path, tmp_path: Path) -> None:
+    known, name = lock.read(mirror), next(iter(proving.DEBS))
+    archived = known.by_name()
+    folder = tmp_path / "full"
+    folder.mkdir()
+    for entry in archived.values():
+        if entry.name.startswith("packages-"):
+            (folder / entry.file).symlink_to("/dev/full")
+    left = view.find(mirror, known, catalogues.load(), proving.PLATFORM, name)
+    with pytest.raises(UsageError, match=r"/full/packages-.*\.tar cannot be written: No space left on device"):
+        view.make(mirror, known, left, folder)
+    wheels_file = mirror / archived[f"python-wheels-{proving.PLATFORM}"].file
+    for file in proving.WHEELS.values():
+        (folder / file).symlink_to("/dev/full")
+    with pytest.raises(UsageError, match=r"/full/.*\.whl cannot be written: No space left on device"):
+        wheels._unpack(wheels_file, folder)
 
 
 @pytest.mark.parametrize("name", [*proving.DEBS, *proving.DEBS.values()])
