@@ -200,10 +200,9 @@ def _work(file: Path) -> Iterator[Path]:
     """A directory beside the file, removed at the end. Those of commands that were killed are removed first."""
     with naming(file.parent, "written"):
         for left in file.parent.glob(f".{glob.escape(file.name)}.image-*"):
-            process = left.name.rpartition("-")[0].rpartition("-")[2]
-            if not (process.isdigit() and Path(f"/proc/{process}").exists()):
+            if cache.is_left(left):
                 shutil.rmtree(left, ignore_errors=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{file.name}.image-{os.getpid()}-", dir=file.parent.absolute()))
+        folder = Path(tempfile.mkdtemp(prefix=f".{file.name}.image-{cache.writer()}-", dir=file.parent.absolute()))
         folder.chmod(0o755)  # mmdebstrap reads the packages as another user
     try:
         yield folder

@@ -186,18 +186,23 @@ def incoming(mirror: Path, generation: str) -> Path:
     with naming(place, "written", MirrorError):
         for file in (mirror / DIRECTORY).glob("*/.incoming-*"):
             with contextlib.suppress(OSError):  # another command has just removed it, or only another user may
-                if _is_left(file):
+                if is_left(file):
                     drop_incoming(file)
         _make(place, mirror)
-    return place / f".incoming-{_space()}-{os.getpid()}-{secrets.token_hex(4)}.tar"
+    return place / f".incoming-{writer()}-{secrets.token_hex(4)}.tar"
 
 
-def _is_left(file: Path) -> bool:
-    """Whether nobody writes a temporary file any more.
+def writer() -> str:
+    """This process, for the name of what it writes for a time: `SPACE-PID`, with `-` before and after it."""
+    return f"{_space()}-{os.getpid()}"
+
+
+def is_left(file: Path) -> bool:
+    """Whether nobody writes a temporary file or directory any more that has its `writer` in its name.
 
     The pid says so in its own pid namespace; for other containers and machines, the time of the last write.
     """
-    match = re.match(rf"\.incoming-{_space()}-(\d{{1,9}})-", file.name)
+    match = re.search(rf"-{_space()}-(\d{{1,9}})-", file.name)
     if match is None:
         return time.time() - file.lstat().st_mtime > LEFT_AFTER
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tarfile
 from datetime import datetime
@@ -14,8 +15,9 @@ import pytest
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.catalogue import target
 from neuraltalk_provision.errors import MirrorError, UsageError, naming
-from neuraltalk_provision.image import base, configuration, oci, packages, repository, stack
+from neuraltalk_provision.image import base, configuration, make, oci, packages, repository, stack
 from neuraltalk_provision.image.repository import Closure
+from neuraltalk_provision.mirror import cache
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.mirror.lock import Entry, Lock
 from neuraltalk_provision.rules import pack
@@ -125,6 +127,21 @@ def test_file_of_the_mirror_that_cannot_be_read_is_named_as_that(tmp_path: Path)
             naming(tmp_path, "written"),
         ):
             write()
+
+
+def test_what_a_machine_that_lost_its_power_has_left_is_removed_whatever_has_its_pid_now(tmp_path: Path) -> None:
+    """It has the size of some images. A command in another container or on another machine may still write its own."""
+    file, space = tmp_path / "x [1].tar", cache.writer().partition("-")[0]
+    names = {
+        name: f".{file.name}.image-{name}-abc"
+        for name in ("00000000-1", "11111111-1", f"{space}-1", f"{space}-999999999")
+    }
+    for name in names.values():
+        (tmp_path / name).mkdir()
+    os.utime(tmp_path / names["00000000-1"], (0, 0))
+    with make._work(file) as folder:
+        left = {one.name for one in tmp_path.iterdir()}
+    assert left == {folder.name, names["11111111-1"], names[f"{space}-1"]}
 
 
 @pytest.mark.parametrize("root", ["/bin/x", "/lib64/x", "/work", "/proc/1", "/opt/../etc", "/opt//x", "/", "/run"])
