@@ -700,6 +700,49 @@ def test_file_that_does_not_get_its_name_can_still_be_read_only_by_its_owner(tmp
     assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == 0o644
 
 
+def incomplete(path: Path, text: bytes) -> Any:
+    """A file of which everything was written when its host was killed, and the list of its pieces."""
+    listed = hashlib.sha256(text).digest()
+    part = part_file.PartFile(str(path), len(text), listed.hex(), hashlib.sha256(listed).hexdigest())
+    os.write(part.handle, text)
+    return part, listed
+
+
+def test_incomplete_file_that_a_broken_disk_does_not_return_is_fetched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No push to this host could have succeeded until somebody removed it."""
+    part, listed = incomplete(tmp_path / "x", b"content")
+
+    def broken(*_given: int) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "read", broken)
+        part.use_list(listed)
+    assert (part.have, Path(part.part).stat().st_size) == (0, 0)
+    part.add(b"content")
+    part.finish(False)
+    assert (tmp_path / "x").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize("call", ["ftruncate", "fsync", "fchmod", "rename"])
+def test_error_of_a_disk_names_the_file_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    part, listed = incomplete(tmp_path / "x", b"content")
+
+    def broken(*_given: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched, pytest.raises(part_file.StackError, match="check the disk") as caught:
+        patched.setattr(os, call, broken)
+        part.use_list(listed)
+        part.finish(False)
+    assert f"{part.part} cannot be written: Input/output error" in str(caught.value)
+    assert caught.value.details["code"] == codes.DISK_BROKEN
+
+
 def test_incomplete_files_of_other_versions_are_removed_unless_they_are_in_use(file: Path, tmp_path: Path) -> None:
     with serving(file) as (server, described):
         host = Host(tmp_path, 1, described)

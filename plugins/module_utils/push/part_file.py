@@ -9,6 +9,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -19,6 +20,7 @@ import threading
 
 from ..host.disk import free_bytes
 from ..host.errors import StackError
+from ..host.files import sync
 from ..host.partial import opened
 from ..rules import codes, pieces
 
@@ -132,26 +134,24 @@ class PartFile(object):
             self.list = content
             self.changed.notify_all()
         while self.have < self.count:
-            piece = self._read(self.have)
+            piece = self._kept(self.have)
             if not self._is_right(self.have, piece):
                 break
             self.kept += 1
             self._arrived(piece)
             meanwhile()
-        os.ftruncate(self.handle, self.have * pieces.piece_size(self.size) if self.have < self.count else self.size)
+        with self._writing():
+            os.ftruncate(self.handle, self.have * pieces.piece_size(self.size) if self.have < self.count else self.size)
 
     def add(self, piece):
         """Write the next piece. WrongPieceError if it is not the right one; StackError if it cannot be written."""
         if not self._is_right(self.have, piece):
             raise WrongPieceError("piece %d" % self.have)
-        try:
-            with self.changed:
-                os.lseek(self.handle, self.have * pieces.piece_size(self.size), os.SEEK_SET)
-                view = memoryview(piece)
-                while len(view):
-                    view = view[os.write(self.handle, view) :]
-        except (IOError, OSError) as error:
-            raise self._unwritable(error)
+        with self._writing(), self.changed:
+            os.lseek(self.handle, self.have * pieces.piece_size(self.size), os.SEEK_SET)
+            view = memoryview(piece)
+            while len(view):
+                view = view[os.write(self.handle, view) :]
         self._arrived(piece)
 
     def finish(self, replace):
@@ -163,10 +163,8 @@ class PartFile(object):
                 "%s: all pieces are right, but the whole file has sha256 %s and not %s. Nothing of it was kept"
                 % (self.path, self.digest.hexdigest(), self.sha256)
             )
-        try:
+        with self._writing():
             os.fsync(self.handle)
-        except (IOError, OSError) as error:
-            raise self._unwritable(error)
         if not replace and os.path.lexists(self.path):
             raise taken(self.path)
         if not is_at(self.handle, self.part):
@@ -174,11 +172,10 @@ class PartFile(object):
                 "%s was removed or replaced by another process: find out which one, then run the same command again"
             )
             raise StackError(message % self.part)
-        try:
+        with self._writing():
             os.fchmod(self.handle, MODE)
-        except (IOError, OSError) as error:
-            raise self._unwritable(error)
-        os.rename(self.part, self.path)
+            os.rename(self.part, self.path)
+            sync(os.path.dirname(self.path))
 
     def digests(self, seconds):
         """The list of the pieces' digests; None if it is not there after so many seconds."""
@@ -206,6 +203,13 @@ class PartFile(object):
                 length -= len(block)
         return b"".join(found)
 
+    def _kept(self, index):
+        """The bytes of a piece that an earlier transfer left; none if a broken disk does not return them."""
+        try:
+            return self._read(index)
+        except (IOError, OSError):
+            return b""
+
     def _is_right(self, index, piece):
         wanted = (self.list or b"")[index * pieces.DIGEST : (index + 1) * pieces.DIGEST]
         return len(piece) == pieces.length(self.size, index) and hashlib.sha256(piece).digest() == wanted
@@ -216,11 +220,16 @@ class PartFile(object):
             self.have += 1
             self.changed.notify_all()
 
-    def _unwritable(self, error):
-        code = codes.of_errno(error.errno)
-        advice = "free some space, or use another --into" if code == codes.DISK_FULL else "check the disk"
-        message = "%s cannot be written: %s. What arrived is kept: %s, then run the same command again"
-        return StackError(message % (self.part, error.strerror, advice), code=code or codes.DISK_BROKEN)
+    @contextlib.contextmanager
+    def _writing(self):
+        """Convert every OSError of the block to a StackError that names the file, and says what to do."""
+        try:
+            yield
+        except (IOError, OSError) as error:
+            code = codes.of_errno(error.errno)
+            advice = "free some space, or use another --into" if code == codes.DISK_FULL else "check the disk"
+            message = "%s cannot be written: %s. What arrived is kept: %s, then run the same command again"
+            raise StackError(message % (self.part, error.strerror, advice), code=code or codes.DISK_BROKEN)
 
 
 def taken(path):
