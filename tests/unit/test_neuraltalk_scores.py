@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -195,6 +196,31 @@ def test_what_a_killed_scoring_left_goes_with_the_next_one(scores: ModuleType, r
     alive.mkdir()
     scores.score(run)
     assert {name for name in left(run) if name.startswith(".score-")} == {alive.name, ".score-x"}
+
+
+def test_temporary_files_of_a_killed_scoring_go_with_the_next_one(scores: ModuleType, ran: Callable[..., Any]) -> None:
+    run = ran("eval.lua", {}, vis=SAID)
+    old, new = Path(run.path) / ".new-ab12_x9z", Path(run.path) / ".new-cd34_x9z"
+    for file in (old, new):
+        file.write_text("half")
+    os.utime(old, (0, 0))
+    scores.score(run)
+    assert (old.exists(), new.exists()) == (False, True), "the supervisor of another run may write the new one"
+
+
+@pytest.mark.parametrize(("number", "words"), [(errno.EIO, "Input/output error"), (errno.ENOSPC, "No space left")])
+def test_error_of_a_disk_is_told_by_its_cause(
+    scores: ModuleType, ran: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, number: int, words: str
+) -> None:
+    """A file that could not be read was told as one that could not be written, for want of room."""
+
+    def broken(path: str) -> None:
+        raise OSError(number, os.strerror(number), path)
+
+    monkeypatch.setattr(scores, "read_scores", broken)
+    with pytest.raises(StackError, match=rf"run r1 could not be scored: .*/valr1\.json_out\.json: {words}") as told:
+        scores.score(ran("eval.lua", {}, vis=SAID))
+    assert told.value.details["code"] == {errno.EIO: "disk.broken", errno.ENOSPC: "disk.full"}[number]
 
 
 def test_scoring_on_another_host_that_shares_the_disk_is_left_alone(

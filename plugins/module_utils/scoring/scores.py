@@ -29,11 +29,11 @@ from .scorer import (
 )
 from ..host.commands import run_logged, with_stack
 from ..host.errors import StackError
-from ..host.files import lines_since, read_json, write_json, write_whole
+from ..host.files import lines_since, read_json, remove_remains, write_json, write_whole
 from ..host.origin import origin
 from ..host.processes import is_alive, start_of
 from ..host.texts import TEXT, as_native
-from ..rules import layout
+from ..rules import codes, layout
 
 PRIVATE = ".score-"
 LIMIT = 4 * 3600.0
@@ -75,8 +75,8 @@ def score(run, annotations=""):
         )  # fmt: skip
         write_json(result["file"], result)
     except (IOError, OSError) as error:
-        message = "run %s could not be scored: %s cannot be written: %s. Make room, then run the same command again"
-        raise StackError(message % (run.name, error.filename or run.path, error.strerror))
+        message = "run %s could not be scored: %s: %s" % (run.name, error.filename or run.path, error.strerror)
+        raise StackError(message, code=codes.of_errno(error.errno))
     return dict(result, remarks=remarks)
 
 
@@ -174,10 +174,11 @@ def scored(run, generation, annotations, captions):
 
 
 def remove_leftovers(run):
-    """Remove the temporary directories of scorings that were killed.
+    """Remove the temporary directories and files of scorings that were killed.
 
     Whether one of another host that shares the disk, or of an earlier boot, was killed is known only after LIMIT.
     """
+    remove_remains(run.path, LIMIT)
     for name in sorted(os.listdir(run.path)):
         path = os.path.join(run.path, name)
         message = name[len(PRIVATE) :].split("-") if name.startswith(PRIVATE) else []
