@@ -94,6 +94,12 @@ def _variable(name: str) -> str:
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$"), AfterValidator(_variable)]
 
 
+Busy = Literal["wait", "skip", "refuse"]
+"""What is done with hosts that are in use."""
+OnFailure = Literal["stop", "rollback"]
+"""What is done when a rollout must stop."""
+
+
 class Pip(Strict):
     """The source of h5py, ipython and Pillow."""
 
@@ -132,8 +138,8 @@ class Settings(Strict):
     journal: SitePath = Path(".provision/journal.sqlite")
     waves: tuple[WaveRule, ...] = wave_rules.DEFAULT
     max_failures: Size = wave_rules.HALF
-    on_failure: Literal["stop", "rollback"] = "stop"
-    busy: Literal["wait", "skip", "refuse"] = "skip"
+    on_failure: OnFailure = "stop"
+    busy: Busy = "skip"
     busy_wait: Seconds = Field(default=86_400, ge=1)
     busy_poll: Seconds = Field(default=60, ge=5, le=3600)
     slurm: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$")] = "auto"

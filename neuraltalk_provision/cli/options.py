@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from neuraltalk_provision import settings as settings_file
+
 SettingsFile = Annotated[
     Path | None,
     typer.Option("--settings", "-s", help="The file with the site's settings. Default: ./provision.yml, if it exists."),
@@ -46,16 +48,8 @@ TakeOver = Annotated[
 ]
 
 
-class InUse(StrEnum):
-    """What happens with hosts that are in use."""
-
-    WAIT = "wait"
-    SKIP = "skip"
-    REFUSE = "refuse"
-
-
 Busy = Annotated[
-    InUse | None,
+    settings_file.Busy | None,
     typer.Option("--busy", help="Hosts on which runs, jobs or other processes are active: skip, wait for, or refuse."),
 ]
 Plan = Annotated[bool, typer.Option("--plan", help="Show what would be done; change nothing.")]

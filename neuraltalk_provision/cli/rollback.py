@@ -42,7 +42,7 @@ def rollback(
             advice="Leave out one of the two.",
         )
     output = Output(as_json=as_json)
-    chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root, busy=busy.value if busy else None)
+    chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root, busy=busy)
     asked = Request(limit or (), to, in_use=in_use, take_over=take_over)
     moves = going_back(chosen, asked, output, plan=plan)
     changed = not plan and not all(move.is_done for move in moves)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -17,14 +16,8 @@ from neuraltalk_provision.fleet.outcome import raise_failures
 from neuraltalk_provision.fleet.records import Phase
 from neuraltalk_provision.host_names import lines
 from neuraltalk_provision.output import Output
+from neuraltalk_provision.settings import OnFailure
 from neuraltalk_provision.site import converge, extra_vars, operations
-
-
-class OnFailure(StrEnum):
-    """What happens when a rollout must stop."""
-
-    STOP = "stop"
-    ROLLBACK = "rollback"
 
 
 def site(
@@ -71,8 +64,8 @@ def site(
         mirror=mirror,
         stack_root=stack_root,
         max_failures=max_failures,
-        on_failure=on_failure.value if on_failure else None,
-        busy=busy.value if busy else None,
+        on_failure=on_failure,
+        busy=busy,
         cache=False if no_cache else None,
     )
     phase = _phase(stage_only=stage_only, activate=activate, resume=resume, plan=plan, check=check)

@@ -15,8 +15,8 @@ from enum import StrEnum
 from typing import Literal
 
 from neuraltalk_provision.fleet.seen import Seen
+from neuraltalk_provision.settings import Busy
 
-Setting = Literal["wait", "skip", "refuse"]
 Ending = Literal["", "verified", "restored", "broken"]
 """How an activation ended: not yet, the new generation is verified, the former one is back, or neither."""
 DRAIN_TRIES = 3
@@ -28,7 +28,7 @@ LONGEST_SILENCE = 600.0
 class Rule:
     """The settings: what to do with hosts in use, how long to wait, and how often to ask; both in seconds."""
 
-    busy: Setting = "skip"
+    busy: Busy = "skip"
     wait: float = 86400.0
     poll: float = 60.0
 

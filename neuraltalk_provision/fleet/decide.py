@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
 
 from neuraltalk_provision.fleet.budget import Budget
 from neuraltalk_provision.fleet.records import Phase
 from neuraltalk_provision.fleet.waves import Wave
 from neuraltalk_provision.host_names import named
-
-OnFailure = Literal["stop", "rollback"]
+from neuraltalk_provision.settings import OnFailure
 
 
 @dataclass(frozen=True)

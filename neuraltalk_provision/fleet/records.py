@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, Field, Strict
 
 from neuraltalk_provision import redaction
 from neuraltalk_provision.results.base import Finite, Many, Result, Text
+from neuraltalk_provision.settings import Busy, OnFailure
 from neuraltalk_provision.text import visible
 
 LONGEST_REASON = 2000
@@ -102,8 +103,8 @@ class Options(Result):
 
     waves: Annotated[Many[WaveEntry], Field(max_length=100)] = ()
     max_failures: Text = ""
-    on_failure: Literal["stop", "rollback"] = "stop"
-    busy: Literal["wait", "skip", "refuse"] = "refuse"
+    on_failure: OnFailure = "stop"
+    busy: Busy = "refuse"
     lock: Digest = ""
     """The SHA-256 of the mirror's lock."""
     stack_root: Text = ""

@@ -15,7 +15,7 @@ from neuraltalk_provision.fleet.rollout import Done, Loss
 from neuraltalk_provision.fleet.seen import Seen
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_use import HostUse, SlurmNodes
-from neuraltalk_provision.settings import Settings
+from neuraltalk_provision.settings import Busy, Settings
 
 R1 = "r1"
 NOW = 1000.0
@@ -206,7 +206,7 @@ class World:
 
 
 @pytest.mark.parametrize("setting", ["wait", "skip"])
-def test_no_job_ever_meets_an_activation_and_every_drain_is_lifted(setting: busy.Setting) -> None:
+def test_no_job_ever_meets_an_activation_and_every_drain_is_lifted(setting: Busy) -> None:
     """A thousand nodes with jobs that come and go, each until nothing is left to do."""
     endings = []
     for number in range(1000):
