@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -55,14 +54,9 @@ Busy = Annotated[
 Plan = Annotated[bool, typer.Option("--plan", help="Show what would be done; change nothing.")]
 
 
-class Launchers(StrEnum):
-    """How a run is started."""
-
-    SSH = "ssh"
-    SLURM = "slurm"
-
-
-Launcher = Annotated[Launchers, typer.Option("--launcher", help="Start runs over SSH, or submit them to Slurm.")]
+Launcher = Annotated[
+    Literal["ssh", "slurm"], typer.Option("--launcher", help="Start runs over SSH, or submit them to Slurm.")
+]
 Slurm = Annotated[
     list[str] | None,
     typer.Option("--sbatch", help="An additional option for sbatch, such as --partition=gpu. Can be repeated."),

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
-from neuraltalk_provision.cli.options import Launchers
 from neuraltalk_provision.cli.run import Detach, Gpu, Memory, refuse_without_effect, run_all
 from neuraltalk_provision.cli.runs import Host, Id
 from neuraltalk_provision.errors import UsageError
@@ -22,13 +20,6 @@ from neuraltalk_provision.runs.progress.state import RunState
 from neuraltalk_provision.runs.request import lineage, spec, stages
 
 
-class Choose(StrEnum):
-    """Which model of a training to continue from."""
-
-    BEST = "best"
-    LAST = "last"
-
-
 def resume(
     run_id: Id,
     arguments: Annotated[
@@ -36,11 +27,11 @@ def resume(
     ] = None,
     host: Host = "",
     choose: Annotated[
-        Choose,
+        Literal["last", "best"],
         typer.Option(
             "--from", help="Continue from the last model, or from the best one of the run and its predecessors."
         ),
-    ] = Choose.LAST,
+    ] = "last",
     new_id: Annotated[str, typer.Option("--id", help="The id of the new run. Default: the old id with -r2.")] = "",
     gpu: Gpu = None,
     gpu_memory: Memory = None,
@@ -69,13 +60,13 @@ def resume(
     card = gpu if gpu is not None else "auto" if run.card else spec.PROCESSOR
     # A stage that starts again from the model of the stage before begins at iteration 0; else its iterations count.
     same = origin.stage == run.stage
-    refuse_without_effect(Launchers.SSH, None, card, gpu_memory)
+    refuse_without_effect("ssh", None, card, gpu_memory)
     runs = stages.resume(
         replace(lineage.as_spec(origin if same else run), gpu=card, memory=gpu_memory or 0),
         origin.id,
         model.iteration if same else 0,
         new_id or stages.next_id(run.id, [other.id for other in everything]),
-        choose.value,
+        choose,
         arguments or [],
         [lineage.as_spec(stage) for stage in following],
     )

@@ -11,7 +11,6 @@ import typer
 
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
-from neuraltalk_provision.cli.options import Launchers
 from neuraltalk_provision.errors import EXIT_FINE, InterruptError, UsageError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.base import plain
@@ -68,7 +67,7 @@ def train(
     gpu: Gpu = None,
     gpu_memory: Memory = None,
     stage_names: Stages = "",
-    launcher: options.Launcher = Launchers.SSH,
+    launcher: options.Launcher = "ssh",
     slurm: options.Slurm = None,
     detach: Detach = False,
     plan: options.Plan = False,
@@ -93,7 +92,7 @@ def train(
     )
     where = required_host(host or written.host)
     output = Output(as_json=as_json)
-    if launcher == Launchers.SLURM:
+    if launcher == "slurm":
         return submit([runs], where, slurm or [], chosen, output, plan)
     return run_all(runs, where, chosen, output, plan, detach)
 
@@ -104,7 +103,7 @@ def evaluate(
     run_id: Id = "",
     gpu: Gpu = None,
     gpu_memory: Memory = None,
-    launcher: options.Launcher = Launchers.SSH,
+    launcher: options.Launcher = "ssh",
     slurm: options.Slurm = None,
     detach: Detach = False,
     plan: options.Plan = False,
@@ -130,14 +129,16 @@ def evaluate(
     )
     where = required_host(host or written.host)
     output = Output(as_json=as_json)
-    if launcher == Launchers.SLURM:
+    if launcher == "slurm":
         return submit([(run,)], where, slurm or [], chosen, output, plan)
     return run_all((run,), where, chosen, output, plan, detach)
 
 
-def refuse_without_effect(launcher: Launchers, sbatch: Sequence[str] | None, gpu: str, memory: int | None) -> None:
+def refuse_without_effect(
+    launcher: options.Launcher, sbatch: Sequence[str] | None, gpu: str, memory: int | None
+) -> None:
     """UsageError for options that would be ignored."""
-    if sbatch and launcher != Launchers.SLURM:
+    if sbatch and launcher != "slurm":
         raise UsageError("--sbatch has an effect only with --launcher slurm", advice="Add it, or leave out --sbatch.")
     if memory is not None and gpu == spec.PROCESSOR:
         raise UsageError("--gpu-memory has an effect only with --gpu", advice="Add --gpu auto, or leave it out.")

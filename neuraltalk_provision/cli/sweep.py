@@ -11,7 +11,6 @@ import typer
 
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options, run
-from neuraltalk_provision.cli.options import Launchers
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, HostError, InterruptError, UsageError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.runs import hosts
@@ -43,7 +42,7 @@ def sweep(
     gpu: run.Gpu = None,
     gpu_memory: run.Memory = None,
     stage_names: run.Stages = "",
-    launcher: options.Launcher = Launchers.SSH,
+    launcher: options.Launcher = "ssh",
     slurm: options.Slurm = None,
     limit: options.Limit = None,
     plan: options.Plan = False,
@@ -75,7 +74,7 @@ def sweep(
         written.gpu_memory if gpu_memory is None else gpu_memory,
     )
     where = host or written.host
-    if launcher == Launchers.SLURM:
+    if launcher == "slurm":
         return run.submit(sets, run.required_host(where), slurm or [], chosen, output, plan)
     shares = sweeps.spread(sets, slots(sets[0][0], chosen, limit or ([where] if where else [])))
     return _start(shares, chosen, output, plan)
@@ -83,7 +82,7 @@ def sweep(
 
 def _refuse(
     card: str,
-    launcher: Launchers,
+    launcher: options.Launcher,
     sbatch: list[str] | None,
     host: str,
     limit: list[str] | None,
@@ -91,11 +90,11 @@ def _refuse(
 ) -> None:
     """UsageError for options that would be ignored, or that exclude each other."""
     run.refuse_without_effect(launcher, sbatch, card, memory)
-    if launcher == Launchers.SLURM and limit:
+    if launcher == "slurm" and limit:
         raise UsageError("--limit has no effect with --launcher slurm", advice="Slurm chooses the nodes: see --sbatch.")
     if host and limit:
         raise UsageError("--host and --limit exclude each other", advice="Give all hosts with --limit.")
-    if launcher != Launchers.SLURM and card not in (AUTO, spec.PROCESSOR):
+    if launcher != "slurm" and card not in (AUTO, spec.PROCESSOR):
         raise UsageError(
             f"--gpu {card}: a sweep takes the free GPUs of its hosts",
             advice=f"Give `{AUTO}`, or `{spec.PROCESSOR}` for the CPU; --limit chooses the hosts.",
