@@ -204,10 +204,21 @@ def _converted(error: BaseException, log: CommandLog, arguments: Sequence[str]) 
         case ProvisionError():
             return error
         case typer.TyperException():
-            return UsageError(error.format_message(), advice=_where_help_is(arguments))
+            return UsageError(_explained(error), advice=_where_help_is(arguments))
         case KeyboardInterrupt() | typer.Abort():
             return InterruptError("interrupted", advice="Run the same command again; it continues where it stopped.")
     return _bug(error, log)
+
+
+def _explained(error: typer.TyperException) -> str:
+    """What is wrong with the command line. A wrong value of an option has the same words as one in a file."""
+    from pydantic import ValidationError  # imported here, because --help should not need it
+
+    from neuraltalk_provision import field_words
+
+    if isinstance(error, typer.BadParameter) and isinstance(error.__cause__, ValidationError):
+        error.message = field_words.problems(error.__cause__)[0].words
+    return error.format_message()
 
 
 def _where_help_is(arguments: Sequence[str]) -> str:

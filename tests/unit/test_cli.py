@@ -595,6 +595,22 @@ def test_options_of_a_rollout_that_contradict_each_other(capsys: Capture, words:
     assert (code, reason in err) == (2, True), err
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("site", "--busy", "x"), "'--busy': 'x' is not one of 'wait', 'skip', 'refuse'."),
+        (("runs", "list", "--quiet", "0"), "'--quiet': must be at least 1.0, and is '0'"),
+        (("train", "--gpu-memory", "x"), "'--gpu-memory': must be a whole number, and is 'x'"),
+    ],
+)
+def test_wrong_value_of_an_option_is_explained_as_one_in_a_file(
+    capsys: Capture, words: tuple[str, ...], reason: str
+) -> None:
+    code, _, err = provision(capsys, *words)
+    assert code == 2
+    assert f"error: Invalid value for {reason}" in err
+
+
 def test_rollouts_of_a_new_site(capsys: Capture) -> None:
     code, _, err = provision(capsys, "rollout", "status")
     assert (code, "contains no rollout" in err) == (2, True)

@@ -117,6 +117,7 @@ ALLOWED = {
     "cli": {
         "access_lists",
         "errors",
+        "field_words",
         "rates",
         "command_log",
         "redaction",
