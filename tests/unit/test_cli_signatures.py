@@ -179,7 +179,6 @@ def calls(file: Path) -> set[str]:
 
 READERS = {
     "lock.read",
-    "lock.read_or_new",
     "lock.load",
     "lock.parse",
     "trust.check",
@@ -205,7 +204,7 @@ def test_no_command_reads_the_lock_but_by_the_function_that_checks_its_signature
     }
     assert readers["trust.examine"] == {"cli/mirror.py", "cli/signatures.py"}
     # They change the lock, show it or pack it. Nothing that they read reaches a host or a mirror.
-    assert readers["lock.read"] | readers.get("lock.read_or_new", set()) == {
+    assert readers["lock.read"] == {
         "cli/mirror_carry.py",
         *(f"mirror/{name}.py" for name in ("bundle_plan", "pull", "state", "store", "unbundle")),
     }
