@@ -36,7 +36,7 @@ def run(
     output: Output,
     *,
     diff: bool,
-    drained: Mapping[str, str] | None = None,
+    drained: Mapping[str, str],
     unfinished: Collection[str] = (),
 ) -> FleetOutcome:
     """Run the loop with the leases of all hosts of the rollout, and write what it came to.
@@ -48,7 +48,7 @@ def run(
     former = {host: Former(entry.former, entry.cuda) for host, entry in entries.items()}
     records = JournalRecords(journal, {host: entry.inputs for host, entry in entries.items()})
     activation = Activation(begun.id, settings, output, records.pause_requested, machines_of(found.plans))
-    activation.drained.update(drained or {})
+    activation.drained.update(drained)
     hosts = Playbooks(found.plans, given, former, settings, output, activation, returned=standing.returned, diff=diff)
     # What a host has built earlier is packed there, although nothing else may be to do on it.
     packing = {plan.unpack.builder for plan in found.plans if plan.unpack}
