@@ -341,7 +341,8 @@ def test_plan_swaps_where_the_directory_holds_another_branch(library: str, mode:
     state = copy.deepcopy(K80)
     state["gpu"]["toolkits"] = [tree("7.5", library=library)]
     wanted = recipe(ask(state, mode=mode).gpu)
-    assert plan("node1", typed(state), wanted).swaps is swaps
+    decided = plan("node1", typed(state), wanted)
+    assert (decided.swaps, decided.cuda) == (swaps, "/usr/local/cuda-7.5" if swaps else "")
     state["stack"] = {
         "current": wanted.id,
         "previous": None,
