@@ -248,6 +248,11 @@ DAMAGED = [
     {"start": 1e300},
     {"restores": "yes"},
     {"boot": None},
+    {"token": 7},
+    {"holder": None},
+    {"cause": 7},
+    {"problem": None},
+    {"when": True},
 ]
 
 
