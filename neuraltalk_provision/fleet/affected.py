@@ -25,9 +25,14 @@ def unproved(plans: Sequence[HostPlan], past: Past) -> set[str]:
 
     A host that shares a stack root can have got its generation by another one, whose activation does not prove it.
     """
-    sharing = {name for plan in plans if plan.share for name in (plan.host, plan.builder)}
-    shared = sharing & (past.begun | past.unproved.keys())
-    return shared | {plan.host for plan in plans if past.unproved.get(plan.host) == plan.recipe.id}
+    shared = [plan for plan in plans if plan.share and not plan.share.same]
+    sharing = {name for plan in shared for name in (plan.host, plan.builder)}
+    return {
+        plan.host
+        for plan in plans
+        if past.unproved.get(plan.host) == plan.recipe.id
+        or (plan.host in sharing and past.proved.get(plan.host) != plan.recipe.id)
+    }
 
 
 def kept(plans: Sequence[HostPlan], changing: Collection[str], phase: Phase) -> list[HostPlan]:

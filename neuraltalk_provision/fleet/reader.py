@@ -44,13 +44,13 @@ Read = TypeVar("Read", bound=Result)
 class Past:
     """What earlier rollouts left behind, each host as of the newest rollout in which it took part.
 
-    `unproved` is {host: the generation} of the hosts whose last activation or verification failed, `begun` are those on
-    which it did not come to its end. `unfinished` are the hosts on which a drain of ours may be left: those of a
+    `proved` is {host: the generation} of the hosts whose last activation and verification succeeded, `unproved` that of
+    those where it failed. `unfinished` are the hosts on which a drain of ours may be left: those of a
     rollout that did not finish, or whose last activation did not come to its end, or was left out.
     """
 
+    proved: Mapping[str, str] = field(default_factory=dict)
     unproved: Mapping[str, str] = field(default_factory=dict)
-    begun: frozenset[str] = frozenset()
     unfinished: frozenset[str] = frozenset()
 
 
@@ -109,8 +109,8 @@ class Reader:
         unproved = ended[Outcome.FAILED] | ended[Outcome.LOST]
         drained = ended[Outcome.STARTED] | ended[Outcome.LOST] | ended[Outcome.SET_ASIDE]
         return Past(
+            {row["host"]: row["target"] for row in steps if row["host"] in ended[Outcome.DONE]},
             {row["host"]: row["target"] for row in steps if row["host"] in unproved},
-            frozenset(ended[Outcome.STARTED]),
             frozenset(row["host"] for row in ends if row["status"] in UNFINISHED) | drained,
         )
 

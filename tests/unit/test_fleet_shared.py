@@ -138,13 +138,16 @@ def test_host_is_not_verified_if_the_one_that_works_for_it_could_not_build(fleet
 @pytest.mark.parametrize(
     ("past", "doubtful"),
     [
-        (Past(unproved={"node2": "another"}), {"node2"}),
-        (Past(begun=frozenset({"node1"})), {"node1"}),
-        (Past(unproved={"node3": RECIPE.id}), {"node3"}),
-        (Past(unproved={"node3": "another"}, begun=frozenset({"node4"})), set()),
+        (Past(), {"node1", "node2"}),
+        (Past({"node1": RECIPE.id}, {"node2": "another"}), {"node2"}),
+        (Past({"node1": "another", "node2": RECIPE.id}), {"node1"}),
+        (Past({"node1": RECIPE.id, "node2": RECIPE.id}, {"node3": RECIPE.id}), {"node3"}),
+        (Past({"node1": RECIPE.id, "node2": RECIPE.id}, {"node3": "another"}), set()),
     ],
 )
-def test_any_earlier_failure_of_a_host_that_shares_a_stack_root_counts(past: Past, doubtful: set[str]) -> None:
+def test_host_that_shares_a_stack_root_needs_a_proof_of_its_own_that_the_generation_works(
+    past: Past, doubtful: set[str]
+) -> None:
     """The generation that is current now can be the work of another host. Without that, it was tested by its own."""
     assert affected.unproved(sharing("converged", "converged", "converged").plans, past) == doubtful
 
@@ -163,3 +166,21 @@ def test_host_that_works_for_others_is_tested_if_another_one_activated_while_it_
     fleet.ran.clear()
     assert carried_out(sharing("converged", "converged", "converged"), chosen).succeeded
     assert [hosts for name, hosts in fleet.ran if name == "follow.yml"] == [("node1",), ("node2",)]
+
+
+@pytest.mark.parametrize("same", ["", "node1"])
+def test_machine_on_which_nobody_has_tested_what_another_one_activated_in_its_stack_root_is_tested(
+    fleet: Fleet, settings: Settings, same: str
+) -> None:
+    """It was off, or is new: the other one had activated the generation, and nothing was to be done any more."""
+    chosen = changed(settings, waves=["100%"], max_failures="100%")
+    first = found("staged", ["node1", "node3", "node4"], aside=(replace(OFF, host="node2", reason="node2: off"),))
+    assert {failure.host for failure in carried_out(first, chosen).aside} == {"node2"}
+    now = sharing("converged", "converged", "converged", same)
+    fleet.ran, expected = [], set() if same else {"node2"}  # another name of a machine needs no test of its own
+    assert command.unproved(now, chosen) == expected
+    assert carried_out(now, chosen).succeeded
+    assert [(name, hosts) for name, hosts in fleet.ran] == ([] if same else [("follow.yml", ("node2",))])
+    fleet.ran.clear()
+    assert carried_out(now, chosen).succeeded
+    assert fleet.ran == []
