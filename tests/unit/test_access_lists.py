@@ -259,6 +259,14 @@ def test_links_to_nothing_beside_the_inventory_are_passed_over(site: Path) -> No
     use(site)
 
 
+def test_list_of_hosts_has_no_files_beside_it(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (site / "group_vars" / "all.yml").chmod(0o666)
+    monkeypatch.chdir(site)
+    variable_files.refuse_open(Path("node1,node2"))
+    with pytest.raises(UsageError, match="every user can write"):
+        variable_files.refuse_open(Path("hosts.yml"))
+
+
 def test_inventory_that_cannot_be_read_is_an_error_in_words(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def iterdir(place: Path) -> Iterator[Path]:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
