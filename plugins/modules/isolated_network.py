@@ -141,7 +141,6 @@ def start(directory):
     pid = os.fork()
     if not pid:
         _become_recorder(directory)
-    write_whole(os.path.join(directory, OWNER), "%d %s\n" % (pid, start_of(pid)))
     interpreter = os.path.join(directory, PYTHON)
     script = '#!/bin/sh\nexec nsenter --net=/proc/%d/ns/net "%s" "$@"\n' % (pid, sys.executable)
     write_whole(interpreter, script, 0o700)
@@ -154,6 +153,8 @@ def _become_recorder(directory):
     """Leave the module: this process records until it is asked to end."""
     try:
         os.setsid()
+        # It says itself who it is: if this command is killed at any moment, the next one can still end it.
+        write_whole(os.path.join(directory, OWNER), "%d %s\n" % (os.getpid(), start_of(os.getpid())))
         with io.open(os.devnull, "r+b") as nothing, io.open(os.path.join(directory, RECORD), "ab") as record:
             os.dup2(nothing.fileno(), 0)
             os.dup2(record.fileno(), 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -540,3 +541,28 @@ def test_cuda_directory_that_another_user_can_change_is_refused(
     with pytest.raises(module.StackError, match=r"belongs to .* chown it to root, or name another CUDA directory"):
         module.swap(inspection.Tree(str(tree)), str(archives / f"{V5}.tgz"), V5, "x86_64")
     assert not (tree / ".neuraltalk-cudnn").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "code"),
+    [
+        (errno.EWOULDBLOCK, "another swap is running in ", "busy"),
+        (errno.ENOLCK, r"lock cannot be locked: No locks available\. .* file system that has locks", ""),
+    ],
+)
+def test_lock_that_is_held_is_told_from_one_that_is_impossible(
+    module: ModuleType,
+    inspection: ModuleType,
+    tree: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    words: str,
+    code: str,
+) -> None:
+    def flock(_file: object, _how: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(module.fcntl, "flock", flock)
+    with pytest.raises(module.StackError, match=words) as caught, module.Lock(inspection.Tree(str(tree))):
+        pass
+    assert caught.value.details.get("code", "") == code

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -94,6 +95,30 @@ def test_network_that_a_killed_command_left_is_ended_by_the_next_one(run_module:
     assert first != second
     stat = Path(f"/proc/{first}/stat")
     assert not stat.exists() or " Z " in stat.read_text()
+
+
+def test_recorder_of_a_command_that_was_killed_right_after_its_start_is_ended(
+    module: ModuleType, run_module: Run, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knew its pid, so it recorded for 12 hours."""
+    began: list[int] = []
+
+    def fork(own: Callable[[], int] = os.fork) -> int:
+        if pid := own():
+            began.append(pid)
+            raise KeyboardInterrupt
+        return 0
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(module.os, "fork", fork)
+        run_module("isolated_network", state="started", directory=place)
+    stat = Path(f"/proc/{began[0]}/stat")
+    try:
+        until(lambda: (place / "owner").exists() and (place / "record").read_text(), 20)
+        run_module("isolated_network", state="ended", directory=place)
+        assert not stat.exists() or " Z " in stat.read_text()
+    finally:
+        os.kill(began[0], signal.SIGKILL)
 
 
 def test_end_of_what_never_started_is_no_error(run_module: Run, tmp_path: Path) -> None:

@@ -71,9 +71,12 @@ class Lock(object):
             self.file = io.open(path, "a")
             try:
                 fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except (IOError, OSError):
+            except (IOError, OSError) as error:
                 self.file.close()
-                raise StackError("another swap is running in %s" % self.tree.root, code=codes.BUSY)
+                if error.errno in (errno.EWOULDBLOCK, errno.EAGAIN):
+                    raise StackError("another swap is running in %s" % self.tree.root, code=codes.BUSY)
+                message = "%s cannot be locked: %s. A CUDA directory must be on a file system that has locks (flock)"
+                raise StackError(message % (path, error.strerror))
             # The previous holder may have removed the lock file after we opened it. Then open it again.
             if os.path.exists(path) and os.fstat(self.file.fileno()).st_ino == os.stat(path).st_ino:
                 return self
