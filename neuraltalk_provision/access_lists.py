@@ -31,7 +31,7 @@ def open_to_all(path: Path) -> str:
         if status.st_mode & stat.S_IWOTH and not is_sticky:
             return f"every user can write {one} (mode {stat.S_IMODE(status.st_mode):04o})"
     if above.st_mode & stat.S_IWOTH and own.st_uid not in (0, os.geteuid()):
-        return f"it belongs to uid {own.st_uid}, and is in {place.parent}, where every user can create files"
+        return f"it belongs to {user_name(own.st_uid)}, and is in {place.parent}, where every user can create files"
     return ""
 
 

@@ -12,7 +12,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import IO, TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -78,7 +78,7 @@ class Output:
         if self.as_json:
             _write(json.dumps(_as_json(document), indent=2, allow_nan=False) + "\n")
 
-    def result_with_text(self, document: Mapping[str, Any], name: str, text: TextIO) -> None:
+    def result_with_text(self, document: Mapping[str, Any], name: str, text: IO[str]) -> None:
         """Print the result with one more field, a text of any length that is read from a file; only with --json."""
         if self.as_json:
             begin, _, end = json.dumps(_as_json({**document, name: ""}), indent=2, allow_nan=False).rpartition('""')

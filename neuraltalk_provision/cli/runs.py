@@ -42,6 +42,8 @@ Quiet = Annotated[
 ]
 SHOWN = 15
 """The number of log lines that `show` prints."""
+_IN_MEMORY = 1 << 20
+"""Bytes of a log that are kept in memory until they are printed."""
 
 
 @app.command("list")
@@ -126,8 +128,8 @@ def logs(
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     run = hosts.find(run_id, chosen, host)
-    # With --json all of it is printed at the end, and a log can be larger than the memory.
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogatepass", newline="") as text:
+    # With --json all of it is printed at the end, and a log can be larger than the memory. Only then is a file made.
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY, "w+", encoding="utf-8", errors="surrogatepass", newline="") as text:
         try:
             for piece in hosts.follow(run.id, run.host, chosen):
                 output.pass_on(piece.text)
@@ -140,7 +142,8 @@ def logs(
             raise InterruptError(
                 f"no longer following; {run.id} continues", advice=f"Its log on {run.host}: {run.log}"
             ) from None
-        text.seek(0)
+        with naming("the directory for temporary files", "written"):
+            text.seek(0)
         output.result_with_text({"id": run.id, "host": run.host, "log": run.log}, "text", text)
     return EXIT_FINE
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from neuraltalk_provision.errors import MirrorError
-from neuraltalk_provision.mirror.pull_errors import AGAIN, Cause
+from neuraltalk_provision.mirror.pull_errors import AGAIN, Cause, first_cause
 
 FAILED = re.compile(
     r"^((E|Error): |(W|Warning): (Failed to fetch|GPG error|OpenPGP sig|An error occurred|Some index|.*not signed)).*$",
@@ -92,7 +92,7 @@ def of_update(key: str, errors: str) -> MirrorError:
     """The error for an `apt-get update` that was not complete; `key` is the platform."""
     lines = _lines(errors)
     # What apt says at the end sums up; the lines before have the reason.
-    cause = next((cause for cause in _CAUSES for line in lines if re.search(cause.words, line)), None)
+    cause = first_cause(_CAUSES, "\n".join(lines))
     line = next((line for line in lines if cause and re.search(cause.words, line)), lines[0])
     said = _PREFIX.sub("", line)[:500]
     meaning = f"{cause.meaning}: " if cause else ""

@@ -6,7 +6,7 @@ import re
 
 from neuraltalk_provision.errors import MirrorError
 from neuraltalk_provision.mirror.dnf_answer import Failure
-from neuraltalk_provision.mirror.pull_errors import Cause
+from neuraltalk_provision.mirror.pull_errors import Cause, first_cause
 
 _PROXY = "If this network has a proxy, set HTTPS_PROXY (http_proxy for http://). Then run the same command again."
 _CAUSES = (
@@ -62,7 +62,7 @@ def of_failure(failure: Failure, key: str, places: str) -> MirrorError:
     text = harmless(failure.text.strip())
     match failure.kind:
         case "repository":
-            cause = next((cause for cause in _CAUSES if re.search(cause.words, text)), _UNKNOWN)
+            cause = first_cause(_CAUSES, text) or _UNKNOWN
             begin = f"the repository {places or failure.repository}: {cause.meaning}"
             return MirrorError(f"{begin}:\n{text}", advice=cause.advice)
         case "solve":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -100,8 +100,9 @@ _CAUSES = (
 _REFUSED_BY_COMMIT = re.compile(r"unadvertised object|shallow capabilities|does not support shallow|allow-.*-sha1")
 
 
-def _cause(errors: str) -> Cause | None:
-    return next((cause for cause in _CAUSES if re.search(cause.words, errors)), None)
+def first_cause(causes: Iterable[Cause], text: str) -> Cause | None:
+    """The first of these causes whose words are in what a program printed; None if there is none."""
+    return next((cause for cause in causes if re.search(cause.words, text)), None)
 
 
 def wants_all(errors: str) -> bool:
@@ -111,13 +112,13 @@ def wants_all(errors: str) -> bool:
 
 def is_final(errors: str) -> bool:
     """Whether another attempt would certainly end in the same way."""
-    cause = _cause(errors)
+    cause = first_cause(_CAUSES, errors)
     return bool(cause and cause.final)
 
 
 def of_git(address: str, actual: str, errors: str, commit: str = "") -> ProvisionError:
     """The error for a git that failed; `actual` is the address that it really used."""
-    cause = _cause(errors)
+    cause = first_cause(_CAUSES, errors)
     last = next((line for line in reversed(errors.splitlines()) if re.match(r"(fatal|error|remote):", line)), "")
     last = last or (errors.splitlines() or ["no message"])[-1]
     place = address if actual == address else f"{address} (git uses {actual})"

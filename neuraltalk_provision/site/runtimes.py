@@ -25,7 +25,7 @@ def ask(
 def answers(
     questions: Mapping[str, Mapping[str, Any]], settings: Settings, output: Output
 ) -> tuple[dict[str, Runtime], tuple[Failure, ...]]:
-    """({host: what it has of what it is asked for}, the failures of the hosts that did not say)."""
+    """({host: which of the libraries and packages in its question it has}, the failures of hosts without an answer)."""
     hosts = list(questions)
     request = playbook.Request.of_site(settings, "runtime.yml", hosts, {"provision_runtime": questions})
     with output.working("asking for libraries"):

@@ -80,7 +80,7 @@ def resume(host, dry):
 
 
 def _update(host, name, what, verb):
-    """Change a node. StackError with Slurm's own message, with the code `busy` if Slurm answers nothing else either."""
+    """Change a node. StackError with Slurm's own message; its code is `busy` if Slurm does not answer at all."""
     try:
         nodes.ask(["scontrol", "update", "NodeName=" + name] + what)
     except nodes.SilentError as error:
