@@ -89,10 +89,10 @@ site: $(VENV)/ready ## Run the site tests: hosts over SSH, systemd, Slurm
 test-fresh: $(VENV)/ready ## Run make demo and make quick of the last commit in bare containers of Debian 12, 13 and testing
 	$(BIN)/python -m tests.fresh $(ONLY)
 
-# The real upstream sources, from your own mirror: make test-real MIRROR=DIR [RELEASE=11|12|13|testing] [SHORT=1]
+# The real upstream sources, from your own mirror: make test-real MIRROR=DIR [RELEASE=11|12|13|testing|ubuntu-22|ubuntu-24|ubuntu-26] [SHORT=1]
 # .cache/tried.yaml gets a row about the release: what was there, and what worked.
 RELEASE ?= 12
-test-real: $(VENV)/ready ## Test the real upstream sources on RELEASE=11|12|13|testing of Debian; needs MIRROR=DIR
+test-real: $(VENV)/ready ## Test the real upstream sources on RELEASE=11|12|13|testing|ubuntu-22|ubuntu-24|ubuntu-26; needs MIRROR=DIR
 	$(BIN)/python -m pytest tests/real --mirror "$(MIRROR)" --release "$(RELEASE)" $(if $(SHORT),--short) -s \
 		-o faulthandler_timeout=0
 

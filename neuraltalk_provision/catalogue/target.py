@@ -38,6 +38,7 @@ CODENAMES = {
     "focal": ("ubuntu", 20),
     "jammy": ("ubuntu", 22),
     "noble": ("ubuntu", 24),
+    "resolute": ("ubuntu", 26),
 }
 """{codename of a release, as in the names of apt's suites: (ID of the system, major version)}."""
 _FORM = "<ID>-<major version>-<machine>, for example debian-12-x86_64 or centos-7-x86_64"

@@ -8,7 +8,9 @@ import sys
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from neuraltalk_provision.catalogue import target
 from tests.lab import engine, names, paths, shell, sources
 from tests.lab.errors import LabError
 
@@ -41,6 +43,11 @@ class Image:
         return tuple(name for name in names.wanted("apt", self.system) if name not in self.lacks)
 
     @property
+    def manager(self) -> Literal["apt", "rpm"]:
+        """What its package manager is, as in packages.yaml."""
+        return "apt" if self.system.startswith(("debian-", "ubuntu-")) else "rpm"
+
+    @property
     def platform(self) -> str:
         """The platform in the names of its artifacts."""
         return f"{self.system}-{platform.machine()}"
@@ -51,6 +58,9 @@ BASES = {
     "bookworm": "debian:12-slim",
     "trixie": "debian:13-slim",
     "forky": "debian:forky-slim",
+    "jammy": "ubuntu:22.04",
+    "noble": "ubuntu:24.04",
+    "resolute": "ubuntu:26.04",
 }
 AGED = frozenset({"forky"})
 """Releases that change, whose indexes may be older than a server says they can be used."""
@@ -62,6 +72,9 @@ IMAGES = {
         Image("bare11", "bullseye", "debian-11", version="3.9", made_by="bare"),
         Image("bare13", "trixie", "debian-13", version="3.13", made_by="bare"),
         Image("bare14", "forky", "debian-14", version="3.14", made_by="bare"),
+        Image("bareubuntu22", "jammy", "ubuntu-22", version="3.10", made_by="bare"),
+        Image("bareubuntu24", "noble", "ubuntu-24", version="3.12", made_by="bare"),
+        Image("bareubuntu26", "resolute", "ubuntu-26", version="3.14", made_by="bare"),
         Image("debian12", "bare", "debian-12"),
         Image("controller", "bare", "debian-12"),
         Image("ready", "debian12", "debian-12", lacks=("libpng-dev",)),
@@ -133,7 +146,7 @@ def make(name: str) -> None:
 
 
 def make_base(code_name: str) -> None:
-    """Get a minimal Debian from the engine's registry, or with mmdebstrap if the registry cannot be reached."""
+    """Get a minimal system from the engine's registry, or with mmdebstrap if the registry cannot be reached."""
     if registry_reached():
         engine.docker("pull", "--quiet", BASES[code_name])
         engine.docker("tag", BASES[code_name], tag(code_name))
@@ -146,14 +159,16 @@ def make_base(code_name: str) -> None:
         shell.run(
             "mmdebstrap",
             "--variant=minbase",
-            "--include=ca-certificates",
+            "--include=apt,ca-certificates",
+            f"--components={','.join(sources.COMPONENTS[target.CODENAMES[code_name][0]])}",
             *(f"--aptopt={option}" for option in ANY_AGE if code_name in AGED),
             code_name,
             str(archive),
             *source,
             stdin=lines,
             timeout=1200,
-            hint="check that this machine can reach a Debian archive (apt-get update)",
+            hint="check that this machine can reach the distribution's archive and has its keys (Ubuntu's are in the "
+            "package ubuntu-keyring)",
         )
         engine.docker("import", str(archive), tag(code_name))
 

@@ -1,4 +1,4 @@
-"""Package archives for mirrors: real Debian packages, empty stand-in RPMs, and wheels."""
+"""Package archives for mirrors: real packages of Debian or Ubuntu, empty stand-in RPMs, and wheels."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = ["archive", "debian_archive", "rpm_archive", "wheels_archive"]
 
 def archive(image: str, dest: Path) -> Path:
     """The packages of packages.yaml for hosts of an image, without the large optional ones."""
-    system = images.find(image).system
-    if system.startswith("debian"):
+    system, manager = images.find(image).system, images.find(image).manager
+    if manager == "apt":
         return debian_archive(image, names.wanted("apt", system), dest)
     return rpm_archive(images.find(image).platform, names.wanted("rpm", system, None), dest)
 

@@ -1,4 +1,4 @@
-"""The Debian servers of this machine, read from its apt sources and never named in this project."""
+"""The servers of Debian or Ubuntu that this machine uses, read from its apt sources and never named in this project."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from neuraltalk_provision.catalogue import target
+
 APT = Path("/etc/apt")
+COMPONENTS = {"debian": ("main",), "ubuntu": ("main", "universe")}
+"""{system: the components that have what the lab installs}."""
+ALIASES = {"debian": ("stable", "oldstable")}
+"""{system: names of suites that stand for a code name}."""
 
 
 @dataclass(frozen=True)
@@ -54,29 +60,36 @@ def parse_lines(text: str) -> list[Source]:
     return found
 
 
-def debian(found: list[Source], code_name: str) -> list[Source]:
-    """The sources of Debian itself, for the release with that code name.
+def for_release(found: list[Source], code_name: str) -> list[Source]:
+    """The sources of the system itself that has a release with that code name, for this release.
 
-    Debian's sources are those whose suite is a known code name, alone or with -security or -updates. Sources of other
+    They are those whose suite is a code name of the system, alone or with -security or -updates. Sources of other
     vendors have other suites, so they are not included.
     """
-    own = re.compile(r"(bullseye|bookworm|trixie|forky|stable|oldstable)(-security|-updates)?")
+    system = target.CODENAMES[code_name][0]
+    names = [name for name, release in target.CODENAMES.items() if release[0] == system]
+    own = re.compile(rf"({'|'.join([*names, *ALIASES.get(system, ())])})(-security|-updates)?")
     matches = [(source, own.fullmatch(source.suite)) for source in found]
+    taken = [
+        (source, match.group(2) or "", [part for part in source.components.split() if part in COMPONENTS[system]])
+        for source, match in matches
+        if match
+    ]
     return list(
         dict.fromkeys(
-            Source(source.uri, code_name + (match.group(2) or ""), "main", source.keyring)
-            for source, match in matches
-            if match and "main" in source.components.split()
+            Source(source.uri, code_name + suffix, " ".join(components), source.keyring)
+            for source, suffix, components in taken
+            if components
         )
     )
 
 
 def of_this_machine(code_name: str, apt: Path = APT) -> list[Source]:
-    """The Debian sources of this machine; empty if it has none."""
+    """The sources of this machine for a release of its system; empty if it has none for that system."""
     folder = apt / "sources.list.d"
     found: list[Source] = []
     for file in [apt / "sources.list", *sorted(folder.glob("*.list")), *sorted(folder.glob("*.sources"))]:
         if file.is_file():
             read = parse_stanzas if file.suffix == ".sources" else parse_lines
             found += read(file.read_text(encoding="utf-8"))
-    return debian(found, code_name)
+    return for_release(found, code_name)

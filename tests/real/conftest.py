@@ -34,7 +34,7 @@ BAD = ("._x.jpg", "empty.jpg", "cut.png", "text.jpg")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--mirror", default="", help="a mirror of the real sources, with its lock")
-    parser.addoption("--release", default=releases.DEFAULT, choices=sorted(releases.IMAGES), help="of Debian")
+    parser.addoption("--release", default=releases.DEFAULT, choices=sorted(releases.IMAGES), help="of Debian or Ubuntu")
     parser.addoption("--short", action="store_true", help="train 12 iterations; no comparison with install.sh")
 
 

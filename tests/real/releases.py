@@ -1,10 +1,18 @@
-"""The releases of Debian that the real test runs on: `make test-real RELEASE=...`."""
+"""The releases of Debian and Ubuntu that the real test runs on: `make test-real RELEASE=...`."""
 
 from __future__ import annotations
 
 from tests.lab.spec import Lab
 
-IMAGES = {"11": "bare11", "12": "bare", "13": "bare13", "testing": "bare14"}
+IMAGES = {
+    "11": "bare11",
+    "12": "bare",
+    "13": "bare13",
+    "testing": "bare14",
+    "ubuntu-22": "bareubuntu22",
+    "ubuntu-24": "bareubuntu24",
+    "ubuntu-26": "bareubuntu26",
+}
 """{release: the lab's image of a bare host}."""
 DEFAULT = "12"
 NO_OWN_INSTALLER = frozenset({"testing"})

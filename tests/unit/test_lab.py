@@ -42,7 +42,7 @@ Enabled: no
 
 
 def test_sources_take_the_stanzas_that_serve_debian_and_no_other_vendors() -> None:
-    found = sources.debian(sources.parse_stanzas(STANZAS), "bullseye")
+    found = sources.for_release(sources.parse_stanzas(STANZAS), "bullseye")
     assert [source.line() for source in found] == [
         "deb [signed-by=/usr/share/keyrings/some.gpg] http://mirror.example/debian bullseye main",
         "deb [signed-by=/usr/share/keyrings/some.gpg] http://mirror.example/debian bullseye-updates main",
@@ -67,6 +67,20 @@ def test_sources_are_read_from_both_formats(tmp_path: Path) -> None:
 def test_sources_are_empty_on_a_machine_that_is_no_debian(tmp_path: Path) -> None:
     (tmp_path / "sources.list").write_text("deb http://mirror.example/other noble main\n")
     assert sources.of_this_machine("bookworm", tmp_path) == []
+
+
+def test_sources_of_debian_are_not_taken_for_ubuntu(tmp_path: Path) -> None:
+    (tmp_path / "sources.list.d").mkdir()
+    (tmp_path / "sources.list.d" / "debian.sources").write_text(STANZAS)
+    assert sources.of_this_machine("noble", tmp_path) == []
+    (tmp_path / "sources.list").write_text(
+        "deb http://mirror.example/ubuntu jammy-security main restricted universe\n"
+        "deb http://mirror.example/ubuntu jammy-security universe\n"
+    )
+    assert sources.of_this_machine("noble", tmp_path) == [
+        sources.Source("http://mirror.example/ubuntu", "noble-security", "main universe"),
+        sources.Source("http://mirror.example/ubuntu", "noble-security", "universe"),
+    ]
 
 
 CATALOGUE = """\
@@ -98,8 +112,7 @@ def test_names_follow_the_platform_and_the_choice_of_optional_ones(
 
 def test_names_of_the_real_catalogue_are_read_for_every_image() -> None:
     for image in images.IMAGES.values():
-        kind: names.Kind = "apt" if image.system.startswith("debian") else "rpm"
-        assert "make" in names.wanted(kind, image.system)
+        assert "make" in names.wanted(image.manager, image.system)
 
 
 def test_the_ready_image_has_what_the_catalogue_asks_for_but_what_it_is_said_to_lack() -> None:
