@@ -18,18 +18,13 @@ import yaml
 from tests.lab import engine, hosts
 from tests.lab import images as lab_images
 from tests.lab.spec import Lab
-from tests.real import brought, made, record, releases, vgg16
-from tests.standin import images
+from tests.real import brought, record, releases, training, vgg16
+from tests.real.training import DATA
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / ".cache" / "real"
 TRIED = ROOT / ".cache" / "tried.yaml"
 """What all real tests in this checkout saw, a row for each platform."""
-DATA = "/data"
-"""The directory of the pictures and captions on the host."""
-NEW = made.scenes(12, seed=10)
-"""Pictures that are not in the training data, to be captioned."""
-BAD = ("._x.jpg", "empty.jpg", "cut.png", "text.jpg")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -107,23 +102,6 @@ def kept(lab: Lab) -> bool:
     return bool(os.environ.get("KEEP_LAB")) and known
 
 
-def write_data(folder: Path) -> None:
-    """Write the training pictures with captions, one of them truncated; and new pictures, some of them invalid."""
-    made.write(folder)
-    picture = made.encoded(NEW[0], "PNG")
-    (folder / "pictures" / "cut.png").write_bytes(picture[: len(picture) // 2])
-    with (folder / "captions.csv").open("a", encoding="utf-8") as file:
-        file.write("cut.png,half a picture\n")
-    new = folder / "new"
-    new.mkdir()
-    for scene in NEW:
-        (new / Path(scene.file).name).write_bytes(made.encoded(scene))
-    for name, content in zip(
-        BAD, (images.APPLE_DOUBLE, b"", picture[: len(picture) // 2], b"no picture\n"), strict=True
-    ):
-        (new / name).write_bytes(content)
-
-
 def put_data(host: str) -> None:
     """Copy to a host what `write_data` wrote on this machine."""
     engine.docker("cp", str(WORK / "data"), f"{host}:{DATA}")
@@ -137,7 +115,7 @@ def host(pytestconfig: pytest.Config, lab: Lab, mirror: Path) -> Iterator[str]:
     name = lab.containers[0]
     if not kept(lab):
         inventory = hosts.up(lab)
-        write_data(WORK / "data")
+        training.write_data(WORK / "data")
         put_data(name)
         (WORK / "provision.yml").write_text(f"mirror: {mirror}\ninventory: {inventory}\n", encoding="utf-8")
     yield name

@@ -14,62 +14,11 @@ import pytest
 from tests.lab import engine, proof
 from tests.lab.spec import Lab
 from tests.real import made, releases
-from tests.real.conftest import BAD, DATA, NEW, WORK, provision
+from tests.real.conftest import WORK, provision
+from tests.real.training import BAD, DATA, ENVELOPE, NEW, OUT, PREPARE, QUALITY, SHORT, STAGED, right
 
 pytestmark = pytest.mark.real
 
-OUT = f"{DATA}/out"
-SET = ("-input_h5", f"{OUT}/made.h5", "-input_json", f"{OUT}/made.json")
-PREPARE = (
-    "--input_json", f"{DATA}/captions.csv", "--images_root", f"{DATA}/pictures", "--val_share", "0.2",
-    "--word_count_threshold", "0", "--output_h5", f"{OUT}/made.h5", "--output_json", f"{OUT}/made.json",
-)  # fmt: skip
-BASE, FINE = 300, 12
-"""Iterations of the two stages."""
-SHORT = 12
-"""Iterations of a short training, which shows that it trains and not that it learns."""
-QUALITY = frozenset({"loss fell", "within the envelope", "captions differ"})
-"""The gates that a short training need not pass."""
-STAGED = {
-    "id": "made",
-    "options": {
-        "input_h5": f"{OUT}/made.h5",
-        "input_json": f"{OUT}/made.json",
-        "language_eval": 1,
-        "batch_size": 2,
-        "seq_per_img": 5,
-        "val_images_use": 24,
-        "save_checkpoint_every": 150,
-        "losses_log_every": 1,
-        "drop_prob_lm": 0,
-        "learning_rate": 0.003,
-        "learning_rate_decay_start": 200,
-        "learning_rate_decay_every": 60,
-    },
-    "stages": {
-        "base": {"until": {"iterations": BASE}},
-        "finetune": {
-            "options": {
-                "max_iters": FINE,
-                "save_checkpoint_every": FINE - 1,
-                "learning_rate": 0.0005,
-                "learning_rate_decay_start": -1,
-                "cnn_learning_rate": 1.0e-6,
-            }
-        },
-    },
-}
-ENVELOPE = {
-    "name": "made pictures",
-    "ranges": {
-        "loss": [
-            {"iteration": 0, "least": 2.5, "most": 3.5},
-            {"iteration": 150, "least": 0.2, "most": 0.6},
-            {"iteration": BASE, "least": 0.15, "most": 0.45},
-        ],
-        "CIDEr": [{"iteration": 0, "least": 0, "most": 10}, {"iteration": BASE, "least": 2, "most": 10}],
-    },
-}
 # Torch's own unchanged installer, in a second prefix on the same host.
 OWN_INSTALLER = """
 set -e
@@ -91,11 +40,6 @@ def show(run_id: str, *options: str) -> dict[str, Any]:
     """Everything about a run."""
     found: dict[str, Any] = json.loads(provision("runs", "show", run_id, *options, "--json", code=None))
     return found
-
-
-def right(captions: dict[str, str], scenes: dict[str, made.Scene]) -> int:
-    """How many captions name both the colour and the shape of their picture."""
-    return sum(scenes[key].colour in text and scenes[key].shape in text for key, text in captions.items())
 
 
 def test_site_builds_what_check_predicted_and_the_second_run_changes_nothing(

@@ -18,8 +18,9 @@ import pytest
 from neuraltalk_provision.mirror import lock
 from tests.lab import engine, hosts, images, proof, shell
 from tests.lab.spec import Lab
-from tests.real.conftest import DATA, NEW, WORK, provision, put_data
-from tests.real.test_site import OUT, PREPARE, SET, show
+from tests.real.conftest import WORK, provision, put_data
+from tests.real.test_site import show
+from tests.real.training import DATA, NEW, OUT, PREPARE, SET
 
 pytestmark = pytest.mark.real
 

@@ -1,0 +1,164 @@
+"""`python -m tests.gpu.site MIRROR`: the whole job by `provision` on this machine itself, which has a card; as root.
+
+`site`, `verify` and a second `site`; then the data set of the real test, its training in two stages on a free card,
+`runs verify` of both, and captions. The weights of VGG-16 are those of the real test. Scores are left out if the
+mirror has no scorer. Needs the project's environment, and a platform whose OS packages the mirror or the machine has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from neuraltalk_provision import catalogue
+from neuraltalk_provision.mirror import lock, store
+from tests.gpu import machine
+from tests.real import training, vgg16
+
+HOST = "card"
+"""The name of this machine in its inventory."""
+SCORED = "score-wheels"
+"""The artifact without which nothing is scored."""
+
+
+@dataclass
+class Job:
+    """The site's directory, and what each command did."""
+
+    work: Path
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def provision(self, *words: str, code: int | None = 0) -> str:
+        """What a command prints on stdout; another exit code than `code` is a problem, None accepts every one."""
+        line = f"provision {' '.join(words)}"
+        print(f"\n$ {line}", flush=True)
+        started = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", "neuraltalk_provision", *words],
+            cwd=self.work,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        seconds = round(time.monotonic() - started, 1)
+        print(f"{done.stdout[-4000:]}{done.stderr[-4000:]}\nexit code {done.returncode} after {seconds} s", flush=True)
+        number = len(self.steps) + 1
+        (self.work / f"{number:02d}-{words[0]}.log").write_text(f"{line}\n{done.stdout}{done.stderr}", encoding="utf-8")
+        self.steps.append({"command": line, "exit_code": done.returncode, "seconds": seconds})
+        self.expect(code in (None, done.returncode), f"{line} ended with {done.returncode}: {done.stderr[-300:]}")
+        return done.stdout
+
+    def document(self, *words: str, code: int | None = 0) -> dict[str, Any]:
+        """What a command prints with --json; empty if it printed none."""
+        options = words.index("--") if "--" in words else len(words)
+        text = self.provision(*words[:options], "--json", *words[options:], code=code)
+        found: dict[str, Any] = json.loads(text) if text.strip().startswith("{") else {}
+        return found
+
+    def expect(self, fact: bool, problem: str) -> None:
+        """Note the problem if the fact is not true."""
+        if not fact:
+            self.problems.append(problem)
+
+
+def prepare(job: Job, mirror: Path) -> bool:
+    """Write weights, pictures, the inventory and the settings; whether the mirror has the scorer."""
+    for file in vgg16.write(job.work):
+        store.add(mirror, file, catalogue.load())
+        file.unlink()
+    training.write_data(Path(training.DATA))
+    subprocess.run(["chmod", "-R", "a+rX", training.DATA], check=True)
+    host = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}
+    (job.work / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {HOST: host}}}), encoding="utf-8")
+    (job.work / "provision.yml").write_text(f"mirror: {mirror}\ninventory: hosts.yml\n", encoding="utf-8")
+    return SCORED in lock.read(mirror).by_name()
+
+
+def build(job: Job) -> bool:
+    """Run `site` twice and `verify`; whether the stack is there."""
+    job.provision("site", "--plan")
+    job.provision("site")
+    if job.problems:
+        return False
+    job.expect(not job.document("site")["changed"], "the second site changed something")
+    for check in job.document("verify").get("hosts", [{}])[0].get("checks", []):
+        print(f"{'ok' if check['passed'] else 'FAIL'} {check}")
+    return not job.problems
+
+
+def specification(scored: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(the file for `train`, the envelope for `runs verify`)."""
+    options = {**training.STAGED["options"], "language_eval": int(scored)}
+    wanted = {name: limits for name, limits in training.ENVELOPE["ranges"].items() if scored or name == "loss"}
+    return {"host": HOST, "gpu": "auto", **training.STAGED, "options": options}, {**training.ENVELOPE, "ranges": wanted}
+
+
+def train(job: Job, scored: bool) -> None:
+    """Train both stages on a free card, ask for the same card meanwhile, and judge both."""
+    spec, envelope = specification(scored)
+    (job.work / "train.yml").write_text(json.dumps(spec), encoding="utf-8")
+    (job.work / "envelope.yml").write_text(json.dumps(envelope), encoding="utf-8")
+    job.provision("train", "train.yml", "--detach")
+    (job.work / "second.yml").write_text(json.dumps({**spec, "id": "second"}), encoding="utf-8")
+    job.provision("train", "second.yml", "--plan", code=None)
+    job.expect(job.steps[-1]["exit_code"] != 0, "a second training was given the card that made-base uses")
+    job.provision("runs", "list", code=None)
+    for stage in ("made-base", "made-finetune"):
+        job.provision("runs", "watch", stage, "--every", "10")
+    for stage in ("made-base", "made-finetune"):
+        judged = job.document("runs", "verify", stage, "--envelope", "envelope.yml", code=None)
+        for gate in judged.get("gates", []):
+            print(f"{stage}: {gate['name']}: {gate['colour']}: {gate['evidence']}")
+            job.expect(gate["colour"] == "green", f"{stage}: {gate['name']} is {gate['colour']}: {gate['evidence']}")
+        job.expect(bool(judged.get("gates")), f"{stage} was not judged")
+    job.provision("runs", "report", "made-finetune", "--out", "made.html")
+
+
+def caption(job: Job) -> None:
+    """Caption new pictures on a card; most captions have to be right."""
+    models = job.document("runs", "show", "made-finetune", code=None).get("models", [])
+    job.expect(bool(models), "there is no model to caption with")
+    if not models:
+        return
+    model = min(models, key=lambda one: str(one["file"]).endswith(".last.t7"))["file"]
+    end = job.document(
+        "eval", "--host", HOST, "--gpu", "auto", "--id", "captions", "--", "-model", model,
+        "-image_folder", f"{training.DATA}/new",
+    )  # fmt: skip
+    captions = {entry["file"]: entry["caption"] for entry in end.get("captions", [])}
+    right = training.right(captions, {Path(scene.file).name: scene for scene in training.NEW})
+    print(f"{right} of {len(captions)} captions name the colour and the shape: {captions}")
+    job.expect(right > len(training.NEW) / 2, f"only {right} of {len(captions)} captions are right")
+
+
+def main() -> int:
+    """Run it all; 0 where nothing is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m tests.gpu.site", description=__doc__)
+    parser.add_argument("mirror", type=Path, help="a mirror with the real sources, cutorch-modern and cunn-modern")
+    parser.add_argument("--out", type=Path, required=True, help="gets the report, the logs and the site's directory")
+    asked = parser.parse_args()
+    asked.out.mkdir(parents=True)
+    job = Job(asked.out.resolve())
+    card = machine.card()
+    print(f"card: {card}", flush=True)
+    scored = prepare(job, asked.mirror.resolve())
+    if build(job):
+        train(job, scored)
+        caption(job)
+    result = {"card": card, "steps": job.steps, "problems": job.problems}
+    (job.work / "report.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
+    print("\n" + ("\n".join(f"FAIL: {problem}" for problem in job.problems) or "everything passed"))
+    return 1 if job.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
