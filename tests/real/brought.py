@@ -17,8 +17,8 @@ JAVA = "default-jre-headless"
 SCORER = "pycocoevalcap==1.2"
 
 
-def complete(given: Path, work: Path, image: str, makers: dict[str, Make]) -> Path:
-    """Make `work`/mirror with links to the files of the given mirror, and make the artifacts that it does not have."""
+def linked(given: Path, work: Path) -> Path:
+    """Make `work`/mirror, with links to the files of the given mirror, which is not changed."""
     target = work / "mirror"
     target.mkdir(parents=True)
     listed = lock.read(given)
@@ -28,6 +28,13 @@ def complete(given: Path, work: Path, image: str, makers: dict[str, Make]) -> Pa
         except OSError:
             shutil.copyfile(given / entry.file, target / entry.file)
     lock.write(target, listed)
+    return target
+
+
+def complete(given: Path, work: Path, image: str, makers: dict[str, Make]) -> Path:
+    """Make `work`/mirror with links to the files of the given mirror, and make the artifacts that it does not have."""
+    target = linked(given, work)
+    listed = lock.read(target)
     made = work / "made"
     made.mkdir()
     platform = images.find(image).platform
