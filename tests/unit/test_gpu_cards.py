@@ -81,6 +81,8 @@ def test_driver_that_does_not_know_compute_capability_is_asked_without_it(
         "utilization": 99,
         "driver": "352.79",
         "capability": None,
+        "mig": None,
+        "fault": "",
     }
     assert module.processes() == [{"pid": 4711, "uuid": "GPU-00a1b2c3-d4e5", "memory": 2844}]
 
@@ -92,6 +94,54 @@ def test_what_is_not_available_is_none_and_not_a_word(
     (card,) = module.cards()
     assert (card["capability"], card["utilization"], card["memory"]) == ("9.0", None, 143771)
     assert module.processes() == [{"pid": 12, "uuid": "GPU-5f0a", "memory": None}]
+
+
+@pytest.mark.parametrize(
+    ("row", "fault", "used"),
+    [
+        ("1, GPU-1, NVIDIA H100, 81559, 0, Default, [GPU requires reset], 580.65.06", "GPU requires reset", 0),
+        (
+            "1, [GPU is lost], [GPU is lost], [GPU is lost], [GPU is lost], [GPU is lost], 0, 580.65.06",
+            "GPU is lost",
+            None,
+        ),
+        ("1, GPU-1, NVIDIA H100, 81559, [Unknown Error], Default, 0, 580.65.06", "Unknown Error", None),
+        ("1, GPU-1, Quadro, ERR!, ERR!, Default, 0, 580.65.06", "ERR!", None),
+        ("1, GPU-1, NVIDIA H100, 81559, 3, Default, [Unknown Error], 580.65.06", "", 3),
+        ("1, GPU-1, NVIDIA GB10, [N/A], [N/A], [Not Supported], 0, 580.65.06", "", None),
+        ("1, GPU-1, NVIDIA H100, 81559, [Insufficient Permissions], Default, [N/A], 580.65.06", "", None),
+    ],
+)
+def test_fault_of_a_card_is_not_the_same_as_a_value_that_it_does_not_report(
+    module: ModuleType, answers: Callable[[dict[str, Any]], None], row: str, fault: str, used: int | None
+) -> None:
+    """A card in the state [GPU requires reset] reports that 0 MiB of its memory are in use."""
+    answers({**K80, "gpu": ["0, GPU-0, NVIDIA H100, 81559, 3, Default, 0, 580.65.06", row]})
+    assert [(card["fault"], card["used"]) for card in module.cards()] == [("", 3), (fault, used)]
+    result = module.detect()
+    assert (result["answer"], fault in result["problem"]) == ("unknown" if fault else "card", True)
+
+
+def test_a_damaged_inforom_is_only_a_warning(module: ModuleType, machine: Callable[..., None]) -> None:
+    """nvidia-smi prints every card, adds a line for the damaged one, and ends with 14."""
+    row = ", ".join("1" for _field in (*module.CARD_FIELDS, *module.NEWER))
+    machine(smi=f'echo "{row}"; echo "WARNING: infoROM is corrupted at gpu 0000:3B:00.0"; echo "{row}"; exit 14')
+    assert (module.detect()["answer"], len(module.cards())) == ("card", 2)
+
+
+def test_a_lost_card_among_others_is_not_left_out(
+    module: ModuleType, machine: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login_path = module.login_path
+    row = ", ".join("1" for _field in (*module.CARD_FIELDS, *module.NEWER))
+    lost = (
+        "Unable to determine the device handle for GPU0000:3B:00.0: GPU is lost.  Reboot the system to recover this GPU"
+    )
+    machine(smi=f'echo "{row}"; echo "{lost}"; exit $CODE')
+    for code in ("0", "15"):
+        monkeypatch.setattr(module, "login_path", lambda code=code: {"CODE": code, **login_path()})
+        result = module.detect()
+        assert (result["answer"], "GPU is lost" in result["problem"]) == ("unknown", True)
 
 
 PROCESSES = r"""#!/bin/sh
@@ -240,7 +290,7 @@ def test_nvidia_smi_that_cannot_be_started_is_not_absent(
 
 def test_words_of_the_loader_hide_no_card(module: ModuleType, machine: Callable[..., None]) -> None:
     """/etc/ld.so.preload of an agent that was removed."""
-    row = ", ".join("1" for _field in (*module.CARD_FIELDS, module.CAPABILITY))
+    row = ", ".join("1" for _field in (*module.CARD_FIELDS, *module.NEWER))
     words = "ERROR: ld.so: object '/opt/agent.so' from /etc/ld.so.preload cannot be preloaded (no such file): ignored."
     machine(smi=f'echo "{words}" >&2; echo "{row}"')
     assert module.detect()["answer"] == "card"

@@ -14,8 +14,9 @@ def module(load: Callable[[str], ModuleType]) -> ModuleType:
     return load("gpu.choice")
 
 
-def card(index: int, used: int = 0, mode: str = "Default") -> dict[str, Any]:
-    return {"index": index, "uuid": f"GPU-{index}", "name": "Tesla K80", "memory": 11519, "used": used, "mode": mode}
+def card(index: int, used: int = 0, mode: str = "Default", **more: Any) -> dict[str, Any]:
+    found = {"index": index, "uuid": f"GPU-{index}", "name": "Tesla K80", "memory": 11519, "used": used, "mode": mode}
+    return {**found, "mig": None, "fault": "", **more}
 
 
 BUSY = [{"pid": 4711, "uuid": "GPU-0", "name": "luajit", "memory": 3000}]
@@ -29,6 +30,9 @@ BUSY = [{"pid": 4711, "uuid": "GPU-0", "name": "luajit", "memory": 3000}]
         ("auto", [card(1, mode="Prohibited"), card(2, 100)], {}, 2),
         ("0", [card(0, 3000), card(1)], {}, 0),  # asked for by name, and there is room
         ("GPU-1", [card(0), card(1, 8000)], {}, 1),
+        ("auto", [card(1, fault="GPU requires reset"), card(2, 100)], {}, 2),  # its memory reads as free
+        ("auto", [card(1, mig="Enabled"), card(2, 100, mig="Disabled")], {}, 2),
+        ("auto", [card(1, memory=None, used=None)], {}, 1),  # a card without memory of its own, such as GB10
     ],
 )
 def test_card_is_free_or_the_one_that_was_asked_for(
@@ -48,6 +52,10 @@ def test_card_is_free_or_the_one_that_was_asked_for(
         ("0", [card(0, mode="Exclusive_Process")], {}, "pid 4711 computes on it"),
         ("1", [card(1, mode="Prohibited")], {}, "its compute mode is Prohibited"),
         ("auto", [card(0), card(1, 9000)], {}, "card 0 .*; card 1 .*2519 MiB are free"),
+        ("1", [card(1, fault="GPU requires reset")], {}, 'nvidia-smi reports "GPU requires reset"'),
+        ("1", [card(1, uuid=None)], {}, "nvidia-smi does not report its UUID"),
+        ("1", [card(1, used=None)], {}, "nvidia-smi does not report how much of its memory is in use"),
+        ("1", [card(1, mig="Enabled")], {}, r"divided into instances .* nvidia-smi -i 1 -mig 0"),
     ],
 )
 def test_every_card_that_is_not_given_has_its_reason(

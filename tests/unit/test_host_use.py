@@ -190,11 +190,9 @@ def test_divided_card_with_memory_in_use_and_no_process_is_in_use(
     use: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fields = f"{H200['fields']} mig.mode.current"
-    script = SCRIPT.replace('cat "FOLDER/$what"', 'case "$fields" in *mig*) what=mig ;; esac; cat "FOLDER/$what"')
-    monkeypatch.setattr("tests.unit.test_host_use.SCRIPT", script)
     for used, mig, hidden in ((4000, "Enabled", 1), (80, "Enabled", 0), (4000, "Disabled", 0)):
-        gpu = [f"0, GPU-5f0a, NVIDIA H200, 143771, {used}, Default, [N/A], 580.65.06, 9.0"]
-        nvidia_smi(tmp_path, monkeypatch, fields=fields, gpu=gpu, compute_apps=[], mig=[f"GPU-5f0a, {mig}"])
+        gpu = [f"0, GPU-5f0a, NVIDIA H200, 143771, {used}, Default, [N/A], 580.65.06, 9.0, {mig}"]
+        nvidia_smi(tmp_path, monkeypatch, fields=fields, gpu=gpu, compute_apps=[])
         monkeypatch.setattr("plugins.module_utils.gpu.uses.in_container", lambda: False)
         assert use()["hidden"] == hidden, (used, mig)
 

@@ -18,7 +18,7 @@ from ..host.commands import output_of
 from ..host.environment import login_path
 from ..host.errors import StackError
 from ..host.files import read_text
-from ..host.texts import PY2, as_text
+from ..host.texts import PY2, as_text, text_of
 from ..rules.gpu import CARD, CURE, NONE, UNKNOWN
 
 CARD_FIELDS = (
@@ -31,8 +31,8 @@ CARD_FIELDS = (
     ("utilization.gpu", "utilization"),
     ("driver_version", "driver"),
 )
-CAPABILITY = ("compute_cap", "capability")
-"""Drivers before 2021 do not know this field."""
+NEWER = (("compute_cap", "capability"), ("mig.mode.current", "mig"))
+"""Drivers before 2021 and 2020 do not know these fields."""
 PROCESS_FIELDS = (("pid", "pid"), ("gpu_uuid", "uuid"), ("used_memory", "memory"))
 """Without the name: it is a path, in which a user can have commas and line breaks, which nvidia-smi does not quote."""
 ABSENT = "there is no nvidia-smi on the PATH"
@@ -41,6 +41,14 @@ CONTAINERS = ("/.dockerenv", "/run/.containerenv", "/run/systemd/container")
 UNKNOWN_FIELD = "not a valid field"
 EMPTY = ("", "No devices were found", "No running processes found")
 NUMBERS = ("index", "memory", "used", "utilization", "pid")
+NEEDED = ("uuid", "name", "memory", "used")
+"""What every working card reports, unless it says that it has no such thing."""
+BROKEN = re.compile(r"\[?(GPU requires reset|GPU is lost)\]?\Z")
+"""In place of any value of a card that computes no more. Its other values can look like those of an idle card."""
+NO_ANSWER = re.compile(r"\[?(Unknown Error|ERR!)\]?\Z")
+WARNED = 14
+"""The exit code of nvidia-smi if the infoROM of a card is damaged. Everything is reported, and the card computes."""
+WARNING = "WARNING: infoROM is corrupted"
 
 
 class FieldError(ValueError):
@@ -52,7 +60,7 @@ class AbsentError(ValueError):
 
 
 def query(what, fields):
-    """The rows of an nvidia-smi query as [{our name: value}]. ValueError with its message if it fails."""
+    """The rows of an nvidia-smi query as [[(our name, text)]]. ValueError with its message if it fails."""
     names = ",".join(name for name, _ours in fields)
     argv = ["nvidia-smi", "--query-%s=%s" % (what, names), "--format=csv,noheader,nounits"]
     text, rc = output_of(argv, environment=login_path())
@@ -60,19 +68,23 @@ def query(what, fields):
         raise AbsentError(ABSENT)
     if rc != 0 and UNKNOWN_FIELD in text:
         raise FieldError(text.strip())
-    if rc != 0:
+    if rc not in (0, WARNED):
         raise ValueError(text.strip() or "nvidia-smi ended with %s" % rc)
     rows = []
     for cells in csv.reader(text.encode("utf-8").splitlines() if PY2 else io.StringIO(text)):
+        cells = [as_text(cell).strip() for cell in cells]
         if len(cells) == len(fields):
-            rows.append(dict((pair[1], _value(pair[1], cell)) for pair, cell in zip(fields, cells)))
-        elif "".join(cells).strip() not in EMPTY:
-            raise ValueError("nvidia-smi reports: %s" % ",".join(as_text(cell) for cell in cells)[:500])
+            rows.append([(pair[1], cell) for pair, cell in zip(fields, cells)])
+        elif "".join(cells) not in EMPTY and not cells[0].startswith(WARNING):
+            raise ValueError("nvidia-smi reports: %s" % ", ".join(cells)[:500])
     return rows
 
 
+def _values(row):
+    return dict((name, _value(name, cell)) for name, cell in row)
+
+
 def _value(name, cell):
-    cell = as_text(cell).strip()
     if cell.startswith("[") or cell == "N/A":
         return None
     if name in NUMBERS:
@@ -80,17 +92,27 @@ def _value(name, cell):
     return cell
 
 
-def cards():
-    """Every card, with its compute capability, or None if the driver does not report it. Memory in MiB."""
+def cards(newer=NEWER):
+    """Every card. What its driver does not report is None. Memory in MiB. `fault` is empty if the card works."""
     try:
-        return query("gpu", CARD_FIELDS + (CAPABILITY,))
-    except FieldError:
-        return [dict(card, capability=None) for card in query("gpu", CARD_FIELDS)]
+        rows = query("gpu", CARD_FIELDS + newer)
+    except FieldError as error:
+        if not newer:
+            raise
+        known = tuple(pair for pair in newer if '"%s"' % pair[0] not in text_of(error))
+        return cards(known if known != newer else ())
+    return [dict({"capability": None, "mig": None}, fault=_fault(row), **_values(row)) for row in rows]
+
+
+def _fault(row):
+    """What nvidia-smi reports in place of the values of a card that does not work; empty if it works."""
+    found = [BROKEN.match(cell) or name in NEEDED and NO_ANSWER.match(cell) for name, cell in row]
+    return next((match.group(1) for match in found if match), "")
 
 
 def processes():
     """[{pid, uuid, memory}] of the processes on the cards. Memory in MiB; None if it is not reported."""
-    return query("compute-apps", PROCESS_FIELDS)
+    return [_values(row) for row in query("compute-apps", PROCESS_FIELDS)]
 
 
 def driver():
@@ -146,6 +168,9 @@ def detect():
         return _result(UNKNOWN, "%s, though %s" % (ABSENT, described))
     except ValueError as error:
         return _result(UNKNOWN, "%s%s" % (error, " (%s)" % described if described else ""))
+    faults = ['nvidia-smi reports "%(fault)s" for card %(index)s' % card for card in found if card["fault"]]
+    if faults:
+        return _result(UNKNOWN, "; ".join(faults))
     if found:
         return _result(CARD, "%d by nvidia-smi: %s" % (len(found), ", ".join(c["name"] or "?" for c in found)), found)
     # A loaded driver is no sign here: nvidia-smi itself loads it.

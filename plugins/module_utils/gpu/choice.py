@@ -46,6 +46,17 @@ def free_memory(card):
 
 def _reason_against(card, memory, processes, leased, only_idle):
     """The reason why a run cannot use a card; empty if it can. `only_idle` excludes cards with other processes."""
+    if card["fault"]:
+        return (
+            'nvidia-smi reports "%s": reset the card (nvidia-smi --gpu-reset), or boot the host again' % card["fault"]
+        )
+    if not card["uuid"]:
+        return "nvidia-smi does not report its UUID"
+    if card["mig"] == "Enabled":
+        return (
+            "it is divided into instances (MIG), and a run uses only a whole card. To end that: nvidia-smi -i %s -mig 0"
+            % card["index"]
+        )
     if card["uuid"] in leased:
         return "run %s uses it" % leased[card["uuid"]]
     if card["mode"] == "Prohibited":
@@ -53,6 +64,8 @@ def _reason_against(card, memory, processes, leased, only_idle):
     others = [str(process["pid"]) for process in processes if process["uuid"] == card["uuid"]]
     if others and (only_idle or (card["mode"] or "").startswith("Exclusive")):
         return "pid %s computes on it" % ", ".join(others)
+    if card["memory"] is not None and card["used"] is None:
+        return "nvidia-smi does not report how much of its memory is in use"
     if card["memory"] is not None and free_memory(card) < memory:
         return "%d MiB are free, and the run needs about %d" % (free_memory(card), memory)
     return ""

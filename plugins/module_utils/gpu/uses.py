@@ -10,11 +10,9 @@ __metaclass__ = type
 
 from ..host import process_info
 from ..rules.gpu import CARD, NONE
-from .cards import CARD_FIELDS, FieldError, detect, in_container, processes, query, signs
+from .cards import detect, in_container, processes, signs
 from ..host.texts import text_of
 
-MIG = ("mig.mode.current", "mig")
-"""Drivers before 2020 do not know this field."""
 IDLE_MEMORY = 600
 """MiB. A card on which this much memory is used, and no process is listed, is used by a process that is not shown."""
 
@@ -33,7 +31,6 @@ def on_cards():
         return {"processes": [], "hidden": 0, "problem": found["problem"]}
     try:
         rows = processes()
-        divided = _divided()
     except ValueError as error:
         return {"processes": [], "hidden": 0, "problem": text_of(error)}
     listed, cards_of, hidden = {}, {}, 0  # type: dict[int, object], dict[int, list[str]], int
@@ -45,7 +42,7 @@ def on_cards():
             listed[row["pid"]] = dict(_described(row["pid"]), cards=cards_of[row["pid"]])
     used = set(row["uuid"] for row in rows)
     for card in found["cards"]:
-        is_opaque = card["uuid"] in divided or in_container()
+        is_opaque = card["mig"] == "Enabled" or in_container()
         if is_opaque and card["uuid"] not in used and (card["used"] or 0) >= IDLE_MEMORY:
             hidden += 1
     return {"processes": [listed[pid] for pid in sorted(listed)], "hidden": hidden, "problem": ""}
@@ -55,15 +52,6 @@ def _has_driver():
     """Whether a process could use a card. Without the driver and its devices none can, whatever is on the bus."""
     kinds = set(kind for kind, _words in signs())
     return "device" in kinds or "driver" in kinds and not in_container()
-
-
-def _divided():
-    """The UUIDs of the cards that are divided into instances (MIG)."""
-    fields = [pair for pair in CARD_FIELDS if pair[1] == "uuid"] + [MIG]
-    try:
-        return set(row["uuid"] for row in query("gpu", fields) if row["mig"] == "Enabled")
-    except FieldError:
-        return set()
 
 
 def _described(pid):
