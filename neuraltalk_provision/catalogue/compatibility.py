@@ -80,7 +80,7 @@ def solve(table: Compatibility, facts: Sequence[Fact], skip_checks: Iterable[str
 
 def _assignments(table: Compatibility, facts: Sequence[Fact]) -> Iterator[Assignment]:
     known = {fact.variable: fact.values for fact in facts}
-    domains = {"cuda": tuple(table.cuda), "profile": tuple(table.profiles), **known}
+    domains = {"cuda": ("", *table.cuda), "profile": tuple(table.profiles), **known}
     for values in product(*domains.values()):
         yield dict(zip(domains, values, strict=True))
 

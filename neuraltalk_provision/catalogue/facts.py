@@ -119,8 +119,9 @@ def facts_of(
     single = {
         "driver": (gpu.driver, "driver {}"),
         "gcc": (gpu.gcc, "gcc {}"),
-        "glibc": (state.platform.libc.removeprefix("glibc-"), "glibc {}"),
     }
+    if not any(tree.apart for tree in trees):  # the distribution's own CUDA is made for its glibc
+        single["glibc"] = (state.platform.libc.removeprefix("glibc-"), "glibc {}")
     if "cudnn-archive" in lock and "cudnn-rock" in lock:
         archive = lock["cudnn-archive"]
         single["cudnn"] = (archive.version, "cuDNN {}")

@@ -65,6 +65,8 @@ def test_versions_are_compared_number_by_number(version: str, bounds: tuple[str,
         ({**H200, "cuda": "13.0", "cudnn": "5.0.5", "cudnn_cuda": "7.5", "rock": "R5"}, "modern", "13.0"),
         ({"cuda": "13.0", "capability": "9.0"}, "modern", "13.0"),  # a build host, nothing installed yet
         ({"cuda": "8.0", "capability": "6.1", "gcc": "5.4.0"}, "legacy", "8.0"),
+        ({**H200, "cuda": ("12.9", "13.0"), "glibc": "2.41"}, "modern", "13.0"),
+        ({**H200, "cuda": "13.0", "driver": "610.20"}, "modern", "13.0"),  # a driver newer than any toolkit here
     ],
 )
 def test_what_goes_together_is_one_choice(known: dict[str, Any], profile: str, cuda: str) -> None:
@@ -87,7 +89,11 @@ def test_what_goes_together_is_one_choice(known: dict[str, Any], profile: str, c
             {"cuda", "gcc"},
             "nvcc of CUDA 7.5 accepts gcc up to 4.9, but the host has 12.2.0",
         ),
+        # A gcc that no nvcc of the table accepts: the toolkit is named all the same, and it is that of the host.
+        ({**H200, "cuda": "13.0", "gcc": "16.2.0"}, {"cuda", "gcc"}, "nvcc of CUDA 13.0 accepts gcc up to 15"),
         ({**K80, "cuda": "7.5", "glibc": "2.36"}, {"cuda", "glibc"}, "can read headers of glibc up to 2.25"),
+        ({**H200, "cuda": "12.9", "glibc": "2.41"}, {"cuda", "glibc"}, "can read headers of glibc up to 2.40"),
+        ({**H200, "cuda": "13.0", "glibc": "2.42"}, {"cuda", "glibc"}, "can read headers of glibc up to 2.41"),
         ({**H200, "cuda": "13.0", "driver": "570.124"}, {"cuda", "driver"}, "CUDA 13.0 needs driver 580.65.06"),
         ({**H200, "cuda": "13.0", "profile": "legacy"}, {"cuda", "profile"}, "compile with CUDA 7.5 to 9.2, not 13.0"),
         ({**H200, "cuda": "14.2"}, {"cuda"}, "CUDA 14.2 is not one of the supported releases 7.5 to 13.0"),

@@ -114,6 +114,15 @@ def test_toolkit_that_lacks_a_part_is_completed_from_wheels_of_its_release_and_o
     assert "/usr/local/cuda-13.0 (CUDA 13.0) lacks cublas, cusparse" in other.refusals[0]
 
 
+def test_cuda_of_the_distribution_is_made_for_its_glibc() -> None:
+    card_of = H200["gpu"]["cards"]
+    own = {**tree("12.4", "/usr"), "apart": True}
+    chosen = ask(host(*card_of, toolkits=[own], libc="2.41"), lock(*MODERN)).gpu
+    assert chosen and chosen.cuda == "12.4"
+    (refusal,) = ask(host(*card_of, toolkits=[tree("12.4")], libc="2.41"), lock(*MODERN)).refusals
+    assert "nvcc of CUDA 12.4 can read headers of glibc up to 2.40, but the host has 2.41" in refusal
+
+
 def test_wheels_with_nvcc_are_a_toolkit_of_their_own() -> None:
     bare = host(*H200["gpu"]["cards"])
     chosen = ask(bare).gpu
