@@ -60,7 +60,7 @@ def main() -> int:
     except (OSError, subprocess.SubprocessError, IndexError) as error:
         sys.exit(f"nvidia-smi does not list a card on this machine: {error}")
     print(f"card: {card}", flush=True)
-    bench = prepare(options.tree, options.out.resolve(), options.limit, options.libraries)
+    bench = prepare(options.tree, options.out.resolve(), options.limit, options.libraries, card["uuid"])
     print(f"tree: {bench.generation}; CUDA libraries: {', '.join(bench.folders)}", flush=True)
     with ThreadPoolExecutor(sum(count for _load, _run, count in suites.SUITES.values())) as pool:
         running = {name: start(bench, pool, name) for name in suites.SUITES}

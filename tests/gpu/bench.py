@@ -24,13 +24,15 @@ class Bench:
     work: Path
     folders: Sequence[str]
     deadline: float
+    card: str
+    """The UUID of the card: numbers of cards can differ between nvidia-smi and CUDA."""
     seconds: dict[str, float] = field(default_factory=dict)
 
     def environment(self) -> dict[str, str]:
         """What programs find: the tree's own environment, CUDA's libraries and the tree's run-time libraries."""
         libraries = ":".join([*self.folders, str(self.generation / "lib-run")])
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        return {**kept, "TERM": "dumb", "NEURALTALK_LIBRARY_PATH": libraries, "CUDA_VISIBLE_DEVICES": "0"}
+        return {**kept, "TERM": "dumb", "NEURALTALK_LIBRARY_PATH": libraries, "CUDA_VISIBLE_DEVICES": self.card}
 
     def run(self, name: str, *words: str, folder: Path | None = None, threads: int = 0) -> tuple[int, str]:
         """(exit code, output) of a program in the tree; TIME_OUT if the time was up. The output is kept as a file."""
@@ -63,13 +65,13 @@ class Bench:
         return suites.read(name, text, self.seconds[name])
 
 
-def prepare(tree: Path, out: Path, limit: float, libraries: str) -> Bench:
+def prepare(tree: Path, out: Path, limit: float, libraries: str, card: str) -> Bench:
     """Unpack the tree, make the weights, and see that the libraries load."""
     started = time.monotonic()
     shutil.rmtree(out, ignore_errors=True)
     (out / "vgg").mkdir(parents=True)
     generation = machine.unpack(tree)
-    bench = Bench(generation, out, machine.library_folders(libraries), started + limit)
+    bench = Bench(generation, out, machine.library_folders(libraries), started + limit, card)
     for name in ("libTHC", "libTHCUNN"):
         for library in sorted((generation / "torch").rglob(f"{name}.so")):
             command = [str(generation / "bin" / "with-stack"), "ldd", str(library)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,9 +25,14 @@ def problems(report: Mapping[str, Any]) -> list[str]:
     for where, training in report["training"].items():
         if training["exit_code"] or not training["model"]:
             found.append(f"training on the {where} ended with {training['exit_code']} and left no model")
+        for what, losses in (("losses", training["losses"]), ("validation losses", training["validation"])):
+            if not losses:
+                found.append(f"training on the {where} printed no {what}")
+            elif not all(map(math.isfinite, losses)):
+                found.append(f"training on the {where} has {what} that are no numbers: {losses}")
     if card["validation"] and processor["validation"]:
         one, other = card["validation"][0], processor["validation"][0]
-        if abs(one - other) > CLOSE * abs(other):
+        if not abs(one - other) <= CLOSE * abs(other):
             found.append(f"the first validation loss is {one} on the card and {other} on the processor")
     if not card["card"]["processes"] and not card["card"]["utilisation"]:
         found.append("nvidia-smi saw nothing compute on the card during the training on it")
@@ -38,7 +44,7 @@ def problems(report: Mapping[str, Any]) -> list[str]:
     losses = {where: evaluated["loss"] for where, evaluated in report["evaluation"].items()}
     if not losses or None in losses.values():
         found.append("one model could not be evaluated on both, the card and the processor")
-    elif abs(losses["card"] - losses["processor"]) > SAME * abs(losses["processor"]):
+    elif not abs(losses["card"] - losses["processor"]) <= SAME * abs(losses["processor"]):
         found.append(
             f"the loss of one model is {losses['card']} on the card and {losses['processor']} on the processor"
         )

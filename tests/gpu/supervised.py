@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+STAGES = ("base", "finetune")
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 
 
@@ -78,7 +79,7 @@ def run_stages(
             process.wait(timeout=limit)
         except subprocess.TimeoutExpired:
             process.terminate()
-    return {run["id"]: summary(run) for run in listing.details(str(root), ["base", "finetune"], 1000, 1000)}
+    return {run["id"]: summary(run) for run in listing.details(str(root), list(STAGES), 1000, 1000)}
 
 
 def summary(run: dict[str, Any]) -> dict[str, Any]:
@@ -105,7 +106,7 @@ def summary(run: dict[str, Any]) -> dict[str, Any]:
 
 def problems(stages: dict[str, dict[str, Any]]) -> list[str]:
     """The problems of stages on a card, as messages; empty if there are none."""
-    found = []
+    found = [f"stage {name} did not run" for name in STAGES if name not in stages]
     for name, stage in stages.items():
         if not shared("rules.run").ended_well(stage):
             found.append(f"stage {name} ended with {stage['exit_code']} ({stage['ended']})")

@@ -161,7 +161,7 @@ def on(uuid: str, use: int = 90) -> dict[str, Any]:
 def test_stage_on_its_card_is_told_by_pid_memory_and_use() -> None:
     seen = stage({"cpu": 0.0}, on("GPU-1", 50), on("GPU-1"))
     assert (seen["samples"], seen["seen"], seen["pids"], seen["memory"], seen["utilisation"]) == (3, 2, [7], 3007, 90)
-    assert supervised.problems({"base": seen}) == []
+    assert supervised.problems(dict.fromkeys(supervised.STAGES, seen)) == []
 
 
 @pytest.mark.slow
