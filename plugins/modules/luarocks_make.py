@@ -105,7 +105,7 @@ import glob
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ..module_utils.gpu.cards import has_card
+from ..module_utils.gpu.cards import trial_environment
 from ..module_utils.host.commands import log_tail, run_logged, with_stack
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import remove_any
@@ -145,7 +145,8 @@ def make(generation, source, rockspec, log, jobs, needs_card, env, **part):
             log=log,
             tail=log_tail(log),
         )
-    return try_part(generation, part, log, not needs_card or has_card(), environment)
+    seen = trial_environment() if needs_card else {}
+    return try_part(generation, part, log, seen is not None, dict(environment, **(seen or {})))
 
 
 def work(module):

@@ -184,6 +184,31 @@ def test_facts_take_the_driver_from_the_cards_and_a_card_is_seen(
     assert module.has_card() is True
 
 
+ROW = "%d, GPU-%d, NVIDIA H100, 81559, %d, %s, 0, 580.65.06, 9.0, Disabled"
+BOTH = f"{K80['fields']} compute_cap mig.mode.current"
+
+
+@pytest.mark.parametrize(
+    ("rows", "chosen"),
+    [
+        ([ROW % (0, 0, 0, "Default"), ROW % (1, 1, 500, "Default")], "GPU-1"),  # somebody computes on 0
+        ([ROW % (0, 0, 0, "Default"), ROW % (1, 1, 500, "Prohibited")], "GPU-0"),
+        ([ROW % (0, 0, 0, "Default"), (ROW % (1, 1, 0, "Default")).replace("9.0", "3.7")], "GPU-0"),  # as CUDA chooses
+        ([ROW % (0, 0, 0, "Exclusive_Process"), ROW % (1, 1, 81000, "Default")], None),
+    ],
+)
+def test_a_trial_sees_one_card_that_it_can_use(
+    module: ModuleType, answers: Callable[[dict[str, Any]], None], monkeypatch: pytest.MonkeyPatch,
+    rows: list[str], chosen: str | None,
+) -> None:  # fmt: skip
+    """cutorch opens a context on every card that it sees, and ends where it cannot."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    answers({"fields": BOTH, "gpu": rows, "compute-apps": ["4711, GPU-0, 2844"]})
+    assert module.trial_environment() == ({"CUDA_VISIBLE_DEVICES": chosen} if chosen else {})
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    assert module.trial_environment() == {}
+
+
 @pytest.fixture
 def machine(module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Makes a machine with what is named: `smi` a script, `driver`, `devices` and `bus` what the kernel shows."""
@@ -273,6 +298,7 @@ def test_no_card_is_told_by_what_is_not_there(
     assert (facts["answer"], facts["cards"], facts["problem"]) == ("none", [], "")
     assert facts["evidence"]
     assert module.has_card() is False
+    assert module.trial_environment() is None
 
 
 def test_nvidia_smi_that_cannot_be_started_is_not_absent(

@@ -318,6 +318,7 @@ SMI = """#!/bin/sh
 # Stand-in for nvidia-smi: two idle cards, in the fields that this project asks for.
 case "$1" in
     --query-gpu=*compute_cap*) echo 'Field "compute_cap" is not a valid field to query.'; exit 2 ;;
+    --query-gpu=*mig*) echo 'Field "mig.mode.current" is not a valid field to query.'; exit 2 ;;
     --query-gpu=*) for n in 0 1; do echo "$n, GPU-$n, Tesla K80, 11519, 63, Default, 0, 352.79"; done ;;
 esac
 """

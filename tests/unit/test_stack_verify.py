@@ -88,6 +88,24 @@ def test_nvidia_smi_that_fails_is_no_reason_to_leave_a_card_untried(
     assert "it is not known whether this host has a card: NVIDIA-SMI has failed" in failed["saw"]
 
 
+def test_rocks_for_the_card_are_loaded_with_one_card(
+    run_module: Run, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Path(__file__).parents[1] / "standin" / "nvidia_smi"
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text(f'#!/bin/sh\nSTANDIN_NVIDIA_SMI={made}/mixed exec sh {made}/nvidia-smi "$@"\n')
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    (whole / "stamps" / "cutorch.json").write_text('{"digest": "d-cutorch"}')
+    program(whole, "luajit", 'echo "loaded cutorch $CUDA_VISIBLE_DEVICES"')
+    with pytest.raises(ModuleError) as caught:
+        verify(run_module, whole, [{**part("cutorch", ("cutorch",)), "role": "gpu_stack"}])
+    (saw,) = [check["saw"] for check in caught.value.result["checks"] if check["name"] == "load cutorch"]
+    # The V100 is held alone by a process; the K80 are older, and one of them is prohibited.
+    assert saw.startswith("cutorch GPU-5ad1a1d0-0004-4a00-8000-000000000004 in")
+
+
 def test_link_is_followed(run_module: Run, whole: Path) -> None:
     current = whole.parents[1] / "current"
     current.symlink_to(f"generations/{whole.name}")

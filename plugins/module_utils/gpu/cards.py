@@ -14,6 +14,7 @@ import io
 import os
 import re
 
+from .choice import card_to_try
 from ..host.commands import output_of
 from ..host.environment import login_path
 from ..host.errors import StackError
@@ -46,6 +47,9 @@ NEEDED = ("uuid", "name", "memory", "used")
 BROKEN = re.compile(r"\[?(GPU requires reset|GPU is lost)\]?\Z")
 """In place of any value of a card that computes no more. Its other values can look like those of an idle card."""
 NO_ANSWER = re.compile(r"\[?(Unknown Error|ERR!)\]?\Z")
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+TRIAL_MEMORY = 1000
+"""MiB that must be free on a card for a trial."""
 WARNED = 14
 """The exit code of nvidia-smi if the infoROM of a card is damaged. Everything is reported, and the card computes."""
 WARNING = "WARNING: infoROM is corrupted"
@@ -191,7 +195,7 @@ def _result(answer, evidence, found=()):
 MISSPELT = re.compile(
     r"\b((?:CUDA|NVIDIA|GPU)_?VISIBLE_?(?:DEVICES?|GPUS?|DEVICES?_ID)|CUDA_DEVICES?|CUDA_VISIBLE)(?=\s*=)"
 )
-CORRECT = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
+CORRECT = (VISIBLE, "NVIDIA_VISIBLE_DEVICES")
 
 
 def misleading_settings(home="~"):
@@ -212,7 +216,28 @@ def misleading_settings(home="~"):
 
 def has_card():
     """Whether there is a card that can be used now. StackError if that is unknown."""
+    return bool(_known_cards())
+
+
+def _known_cards():
     result = detect()
     if result["answer"] == UNKNOWN:
         raise StackError("it is not known whether this host has a card: %s. %s" % (result["problem"], CURE))
-    return result["answer"] == CARD
+    return result["cards"]
+
+
+def trial_environment():
+    """The variables for a program that tries the stack on a card; None without a card. StackError if that is unknown.
+
+    The program gets one card that has room: cutorch opens a context on every card that it sees, and
+    fails if one of them does not accept it. If no card is suitable, if nvidia-smi does not list the processes, or if
+    the login names the cards to use, it sees what the login sees.
+    """
+    found = _known_cards()
+    if not found:
+        return None
+    try:
+        card = None if VISIBLE in os.environ else card_to_try(TRIAL_MEMORY, found, processes())
+    except ValueError:
+        card = None
+    return {VISIBLE: card["uuid"]} if card else {}

@@ -8,6 +8,8 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import re
+
 
 def choose_card(requested, memory, cards, processes, leased):
     """The card for a run. `requested` is an index, a UUID, or `auto` for the card with the most free memory.
@@ -37,6 +39,25 @@ def free_cards(memory, cards, processes, leased):
     """The cards that `choose_card` accepts for `auto`, the one with the most free memory first."""
     free = [card for card in cards if not _reason_against(card, memory, processes, leased, True)]
     return sorted(free, key=free_memory, reverse=True)
+
+
+def card_to_try(memory, cards, processes):
+    """The card for a short test; None if none has room for it.
+
+    That is the one with the highest compute capability, as CUDA itself would choose: `gpu_stack_arch_list` may leave
+    out the older cards of a host. Of several, an idle one.
+    """
+    usable = [card for card in cards if not _reason_against(card, memory, processes, {}, False)]
+    busy = set(process["uuid"] for process in processes)
+    return (
+        max(usable, key=lambda card: (_capability(card), card["uuid"] not in busy, free_memory(card)))
+        if usable
+        else None
+    )
+
+
+def _capability(card):
+    return [int(part) for part in re.findall(r"\d+", card["capability"] or "")]
 
 
 def free_memory(card):
