@@ -115,6 +115,18 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
         "found on GPU-2, but",
     ),
     ("nowhere", lambda: checks.on_its_card(ran(samples=(Sample(time=0.0),)), CARD), "red", "was on GPU-1 in 1 samples"),
+    (
+        "nvidia-smi failed",
+        lambda: checks.on_its_card(ran(samples=(Sample(time=0.0), Sample(time=2.0, problem="GPU is lost"))), CARD),
+        "red",
+        "was on GPU-1 in 2 samples; 1 of them failed, the last one with: GPU is lost",
+    ),
+    (
+        "in a container",
+        lambda: checks.on_its_card(ran(samples=(Sample(time=0.0, used=3007, utilization=90),)), CARD),
+        "red",
+        "in 1 samples, but the utilisation was up to 90 %: in some containers nvidia-smi does not list their processes",
+    ),
     ("unseen", lambda: checks.on_its_card(ran(samples=()), CARD), "red", "was on GPU-1 in 0 samples"),
     ("idle", lambda: checks.on_its_card(ran(samples=(sample(0, use=0),)), CARD), "red", "utilisation 0 %"),
     (

@@ -89,7 +89,7 @@ def on_its_card(run: RunState, card: Card) -> Gate:
     if wrong:
         return Gate(name, "red", f"it was found on {', '.join(wrong)}, but its card is {card.uuid}")
     if not found:
-        return Gate(name, "red", f"none of its processes was on {card.uuid} in {len(run.samples)} samples")
+        return Gate(name, "red", f"none of its processes was on {card.uuid} in {_unseen(run.samples)}")
     pids = ", ".join(sorted({str(process.pid) for _sample, process in found}))
     memory = max((process.memory or 0 for _sample, process in found), default=0)
     use = [sample.utilization for sample, _process in found if sample.utilization is not None]
@@ -97,6 +97,18 @@ def on_its_card(run: RunState, card: Card) -> Gate:
     text += f" over {_seconds(run.samples):.0f} s, {memory:,} MiB at most"
     text += f", utilisation {median(use):.0f} % (median), {max(use)} % at most" if use else ", utilisation not reported"
     return gate(name, not use or max(use) > 0, text)
+
+
+def _unseen(samples: Sequence[Sample]) -> str:
+    """The number of samples, and why they may have seen no process on the card."""
+    text = f"{len(samples)} samples"
+    problems = [sample.problem for sample in samples if sample.problem]
+    if problems:
+        return f"{text}; {len(problems)} of them failed, the last one with: {problems[-1][:500]}"
+    use = max((sample.utilization or 0 for sample in samples), default=0)
+    if use:
+        text += f", but the utilisation was up to {use} %: in some containers nvidia-smi does not list their processes"
+    return text
 
 
 def on_the_processor(run: RunState) -> Gate:
