@@ -15,6 +15,8 @@ from neuraltalk_provision.site.events import Failure
 ADVICE: Mapping[str, str] = {
     codes.SUDO_PASSWORD: "sudo asks for a password: set ansible_become_password, or allow NOPASSWD in sudoers. "
     + inventories.ADVICE,
+    codes.SUDO_PASSWORD_WRONG: "the host does not accept this ansible_become_password. sudo wants the password of the "
+    "login user, su that of the other user: correct it for this host before the account is locked",
     codes.SUDO_DENIED: "the login user is not allowed to use sudo: choose another ansible_user, or allow it in sudoers",
     codes.SSH_LOGIN: "the SSH login was refused: check ansible_user and the SSH key; a key with a passphrase must be "
     "in the ssh agent (ssh-add). If publickey is not in the brackets below, the server wants a password or a second "

@@ -41,6 +41,7 @@ SSH_DROPPED = "ssh.dropped"
 SSH_NOT_NOW = "ssh.not_now"
 SSH_SILENT = "ssh.silent"
 SUDO_PASSWORD = "sudo.password"
+SUDO_PASSWORD_WRONG = "sudo.password_wrong"
 SUDO_DENIED = "sudo.denied"
 SUDO_SILENT = "sudo.silent"
 SUDO_TTY = "sudo.tty"
@@ -82,13 +83,15 @@ _OF_A_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), code)
     for pattern, code in (
         (_VAULT, INVENTORY_VAULT),
-        (r"missing sudo password|a password is required", SUDO_PASSWORD),
+        # sudo-rs, the sudo of Ubuntu 26.04, asks for an interactive authentication, and is sorry and afraid.
+        (r"missing sudo password|a password is required|interactive authentication is required", SUDO_PASSWORD),
+        (r"incorrect \w+ password\b", SUDO_PASSWORD_WRONG),
         (r"waiting for privilege escalation prompt", SUDO_SILENT),
         (r"Invalid become method specified", BECOME_UNKNOWN),
         (r"must have a tty", SUDO_TTY),
-        (r"not in the sudoers|not allowed to execute", SUDO_DENIED),
+        (r"not in the sudoers|not allowed to execute|may not run sudo on|sudo: I'm sorry \S+ I'm afraid", SUDO_DENIED),
         (r"\b(?:sudo|doas): (?:(?:command )?not found|no such file)|command not found: (?:sudo|doas)", SUDO_MISSING),
-        (r"password has expired|required to change your password|account has expired", LOGIN_EXPIRED),
+        (r"password (?:has|is) expired|required to change your password|account has expired", LOGIN_EXPIRED),
         (r"account is (?:currently )?not available|restricted: cannot", LOGIN_SHELL),
         (r"(?:sftp|scp|git)[- ]only|allows (?:sftp|scp) connections only|interactive .* not allowed", LOGIN_SHELL),
         (r"failed to create temporary directory", TEMPORARY),

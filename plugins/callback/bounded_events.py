@@ -6,7 +6,8 @@ is bounded is the text that Ansible prints of them, which ansible-runner and pex
 
 It also changes how Ansible reads what a host prints, because login scripts can print lines of their own: a module's
 result is found among other lines that start with a brace (Ansible takes the first one for the beginning of the result),
-and the interpreters of a host are found behind other lines.
+and the interpreters of a host are found behind other lines. And sudo-rs, the sudo of Ubuntu 26.04, is understood, which
+has other words than the sudo that Ansible knows.
 """
 
 from __future__ import absolute_import, division, print_function
@@ -28,7 +29,8 @@ import json
 import re
 
 from ansible.executor import interpreter_discovery
-from ansible.plugins import action
+from ansible.plugins import action, become
+from ansible.plugins.become import sudo
 from ansible_runner.display_callback.callback import awx_display
 
 MOST = 20000
@@ -82,8 +84,23 @@ def _filter_non_json_lines(data, objects_only=False):
     return _ansibles_own(data, objects_only) if line is None else (line, [])
 
 
+def check_password_prompt(self, b_output):
+    """As Ansible's own for sudo; also if the prompt stands within the one of sudo-rs."""
+    return become.BecomeBase.check_password_prompt(self, b_output.strip().removeprefix(b"[sudo: "))
+
+
+def check_success(self, b_output):
+    """As Ansible's own for sudo; but not if sudo quotes the command that it refuses, which has the same words."""
+    begun = become.BecomeBase.check_success(self, b_output)
+    return begun and b"echo %s" % self.success.encode() not in b_output
+
+
 def change_ansible():
-    """Let Ansible use these functions for what it reads from hosts."""
+    """Let Ansible use these functions and words for what it reads from hosts."""
+    sudo.BecomeModule.check_password_prompt = check_password_prompt
+    sudo.BecomeModule.check_success = check_success
+    sudo.BecomeModule.fail += ("Authentication failed, try again.",)
+    sudo.BecomeModule.missing += ("sudo: interactive authentication is required",)
     found = interpreter_discovery.foundre
     action._filter_non_json_lines = _filter_non_json_lines
     interpreter_discovery.foundre = re.compile(".*?" + found.pattern.replace("(?s)", ""), found.flags | re.DOTALL)
