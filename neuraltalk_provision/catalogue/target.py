@@ -26,6 +26,8 @@ _OTHER_IDS = {
     "centos-stream": "centos",
     "amazon": "amzn",
     "mint": "linuxmint",
+    "popos": "pop",
+    "pop-os": "pop",
 }
 CODENAMES = {
     "buster": ("debian", 10),
@@ -42,6 +44,7 @@ CODENAMES = {
 }
 """{codename of a release, as in the names of apt's suites: (ID of the system, major version)}."""
 _FORM = "<ID>-<major version>-<machine>, for example debian-12-x86_64 or centos-7-x86_64"
+_COLLECTED = re.compile(r"([a-z][a-z0-9_]{0,30})-([0-9]{1,4})(\.[0-9.]*)?-([a-z0-9_]{1,20})")
 _KEY = re.compile(
     rf"(?P<id>[a-z][a-z0-9._]*(-[a-z][a-z0-9._]*)*)(-(?P<major>\d+))?-(?P<machine>{'|'.join(machines.MACHINES)})"
 )
@@ -85,20 +88,24 @@ class Target:
 
 def parse(key: str) -> Target:
     """The platform with this key. Raises UsageError if no host can have it, or files cannot be collected for it."""
-    match = re.fullmatch(r"([a-z][a-z0-9_]{0,30})-([0-9]{1,4})(\.[0-9.]*)?-([a-z0-9_]{1,20})", key)
-    if not match:
-        raise UsageError(f"{key[:80]!r} is not a platform", advice=f"Write it as {_FORM}.")
-    name, major, minor, machine = match.groups()
-    if minor:
-        raise UsageError(
-            f"{key}: hosts report only the major version of their release",
-            advice=f"Write {name}-{major}-{machine}.",
-        )
-    if machine != machines.BUILT_FOR:
-        raise UsageError(f"{key}: only hosts of the machine type {machines.BUILT_FOR} are supported")
     close = meant(key)
+    match = _COLLECTED.fullmatch(key)
+    if not match:
+        proposed = f"Did you mean {close}?" if _COLLECTED.fullmatch(close) else f"Write it as {_FORM}."
+        raise UsageError(f"{key[:80]!r} is not a platform", advice=proposed)
+    name, major, minor, machine = match.groups()
+    if machines.OTHER_NAMES.get(machine, machine) != machines.BUILT_FOR:
+        raise UsageError(f"{key}: only hosts of the machine type {machines.BUILT_FOR} are supported")
+    form = f"Write {name}-{major}-{machines.BUILT_FOR}."
+    if machine != machines.BUILT_FOR:
+        raise UsageError(f"{key}: hosts report {machines.BUILT_FOR} as their machine type", advice=form)
+    if minor:
+        raise UsageError(f"{key}: hosts report only the major version of their release", advice=form)
     if close:
-        raise UsageError(f"{key}: no system has the ID {name} in its os-release file", advice=f"Did you mean {close}?")
+        why = f"no system has the ID {name} in its os-release file"
+        if close.startswith(f"{name}-"):
+            why = f"no release of {name} has the major version {major}"
+        raise UsageError(f"{key}: {why}", advice=f"Did you mean {close}?")
     return Target(name, int(major), machine)
 
 
@@ -132,10 +139,13 @@ def _meant(key: str) -> str:
     rest = text.removesuffix(f"-{machine}") if machine else text
     words = re.fullmatch(r"([a-z][a-z._-]*?)-?(\d+)?([.]\d+)*", rest)
     named = re.fullmatch(rf"([a-z._-]+)-({'|'.join(CODENAMES)})", rest)
-    if named:
-        name, major = named[1], str(CODENAMES[named[2]][1])
+    if named or rest in CODENAMES:
+        name, number = CODENAMES[named[2] if named else rest]
+        name, major = named[1] if named else name, str(number)
     elif words:
         name, major = words[1].rstrip("-"), words[2] or ""
+        if name == "ubuntu" and re.fullmatch(r"\d\d(04|10)", major):
+            major = major[:2]
     else:
         return ""
     known = [name for ids in FAMILIES.values() for name in ids]

@@ -151,6 +151,7 @@ def test_right_files_are_accepted(tmp_path: Path) -> None:
         ("Debian-12-x86_64", "packages-debian-12-x86_64"),
         ("debian-bookworm-x86_64", "packages-debian-12-x86_64"),
         ("ubuntu-jammy-x86_64", "packages-ubuntu-22-x86_64"),
+        ("ubuntu-2404-x86_64", "packages-ubuntu-24-x86_64"),
         ("debain-12-x86_64", "packages-debian-12-x86_64"),
         ("redhat-9-x86_64", "packages-rhel-9-x86_64"),
         ("el-9-x86_64", "packages-rhel-9-x86_64"),

@@ -192,6 +192,34 @@ def test_platform_that_no_host_has_is_refused(key: str, words: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("debian-12", "debian-12-x86_64"),
+        ("Debian-12-x86_64", "debian-12-x86_64"),
+        ("ubuntu-24-amd64", "ubuntu-24-x86_64"),
+        ("ubuntu-24.04-amd64", "ubuntu-24-x86_64"),
+        ("ubuntu-2404-x86_64", "ubuntu-24-x86_64"),
+        ("ubuntu-noble-x86_64", "ubuntu-24-x86_64"),
+        ("ubuntu-26.04", "ubuntu-26-x86_64"),
+        ("noble", "ubuntu-24-x86_64"),
+        ("trixie-x86_64", "debian-13-x86_64"),
+        ("pop-os-22-x86_64", "pop-22-x86_64"),
+    ],
+)
+def test_platform_that_was_meant_is_named(key: str, meant: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        target.parse(key)
+    assert meant in (caught.value.advice or "")
+
+
+@pytest.mark.parametrize("key", ["debian", "x86_64", "12", "ubuntu-x86_64", "debian-12-arm64"])
+def test_platform_that_cannot_be_collected_is_not_proposed(key: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        target.parse(key)
+    assert "Did you mean" not in (caught.value.advice or "")
+
+
+@pytest.mark.parametrize(
     ("key", "python"), [("centos-7-x86_64", "2"), ("rocky-9-x86_64", "3"), ("debian-7-x86_64", "3")]
 )
 def test_platform_is_read_from_its_key(key: str, python: str) -> None:
