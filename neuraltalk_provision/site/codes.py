@@ -167,7 +167,7 @@ _NO_CAUSE = re.compile(
     r"|No start of json char found|Module result deserialization failed"
 )
 _NO_MODULE = re.compile(r"\A(?:MODULE FAILURE|Module result deserialization failed)")
-_CONFLICT = re.compile(r"\bconflicts with\b|\b(?:Conflicts|Breaks): |will be REMOVED")
+_CONFLICT = re.compile(r"\bconflicts with\b(?! other versions of itself)|\b(?:Conflicts|Breaks): |will be REMOVED")
 _DENIED = re.compile(r"(/\S{1,300}): permission denied", re.IGNORECASE)
 _OF_SSH = re.compile(r"^(?:Shared connection to|Connection to) \S{1,300} closed\.\s*$", re.MULTILINE)
 _TRACEBACK = "Traceback (most recent call last)"

@@ -308,6 +308,13 @@ def test_held_package_is_a_cause_that_is_named() -> None:
     assert "`apt-mark showhold`" in said
 
 
+def test_versions_of_one_package_that_exclude_each_other_are_no_conflict_of_the_host() -> None:
+    """apt 3 explains a held package, or a newer one, by that; the advice was to remove a package of the host."""
+    problem = "- a:amd64=2 is not selected for install because:\n2. a:amd64=1 conflicts with other versions of itself"
+    (said,) = packages.refusals(bare(), PackagesInfoResult(lacks=(), absent=(), problem=problem))
+    assert "has another version than these packages expect" in said
+
+
 def test_host_that_has_its_packages_or_cannot_be_built_is_not_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
