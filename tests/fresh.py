@@ -1,7 +1,7 @@
 """`python -m tests.fresh [MACHINE...]`: the commands of the README on machines on which nothing was installed before.
 
-Each machine is a bare container of a release of Debian with what the README asks for. It gets a clone of the last
-commit and runs the commands as root. No Docker can be started in it, so the demo uses the machine itself.
+Each machine is a bare container of a release of Debian or Ubuntu with what the README asks for. It gets a clone of the
+last commit and runs the commands as root. No Docker can be started in it, so the demo uses the machine itself.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 @dataclass(frozen=True)
 class Machine:
-    """A release of Debian by its code name, and the ansible-core of the controller; empty for the newest."""
+    """A release of Debian or Ubuntu by its code name, and the ansible-core of the controller; empty for the newest."""
 
     name: str
     release: str
@@ -42,10 +42,12 @@ class Machine:
 
 
 MACHINES = (
-    # Debian 11 is no controller: its Python is 3.9. No release of Debian has Python 3.12.
+    # Debian 11 and Ubuntu 22.04 are no controllers: their Pythons are 3.9 and 3.10.
     Machine("12", "bookworm"),
     Machine("13", "trixie"),
     Machine("testing", "forky"),
+    Machine("ubuntu-24", "noble"),
+    Machine("ubuntu-26", "resolute"),
     Machine("12-core-2.16", "bookworm", "ansible-core==2.16.*"),
     Machine("12-core-2.18", "bookworm", "ansible-core==2.18.*"),
     Machine("13-core-2.20", "trixie", "ansible-core==2.20.*"),
