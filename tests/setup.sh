@@ -6,7 +6,10 @@ python=$1 venv=$2 ansible=$3
 
 # Prints the OS packages that set-up, lint and unit tests need and that are missing.
 lacking() {
-    "$python" -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || case ${python##*/} in
+        python3.*) echo "${python##*/}-venv" ;;
+        *) echo python3-venv ;;
+    esac
     compiles c stdlib.h || echo gcc libc6-dev
     compiles c++ vector || echo g++
     luajit -v >/dev/null 2>&1 || echo luajit
@@ -22,7 +25,8 @@ stop() {
 }
 
 if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
-    stop "$python is not there or older than Python 3.11: name a newer one with make PYTHON=..."
+    stop "$python is not there or older than Python 3.11: name a newer one with make PYTHON=..., for example python3.11" \
+        "after the installation of python3.11 and python3.11-venv (Ubuntu 22.04)."
 fi
 read -r -d '' -a packages < <(lacking) || true
 if [ ${#packages[@]} != 0 ]; then

@@ -62,12 +62,14 @@ def releases(python: str) -> tuple[Release, ...]:
     return tuple(one for one in _RELEASES.values() if one.python == python)
 
 
-def debians(versions: Iterable[str]) -> tuple[str, ...]:
-    """The releases of Debian that have one of these Pythons, the oldest first."""
+def releases_with(versions: Iterable[str]) -> str:
+    """The releases of Debian and Ubuntu that have one of these Pythons, in words."""
     wanted = set(versions)
-    return tuple(
-        str(major) for (system, major), one in _RELEASES.items() if system == "debian" and one.python in wanted
-    )
+    found = {
+        name: [f"{major}{minor}" for (one, major), has in _RELEASES.items() if one == system and has.python in wanted]
+        for system, name, minor in (("debian", "Debian", ""), ("ubuntu", "Ubuntu", ".04"))
+    }
+    return "; ".join(f"{name} {', '.join(numbers)}" for name, numbers in found.items() if numbers)
 
 
 def every_python() -> tuple[str, ...]:

@@ -11,7 +11,7 @@ VERSION='@VERSION@'
 WHEELS='@WHEELS@'
 WHEELS_SHA256='@SHA256@'
 PYTHONS='@PYTHONS@'
-DEBIANS='@DEBIANS@'
+RELEASES='@RELEASES@'
 GLIBC='@GLIBC@'
 OLD_ANSIBLE='@OLD_ANSIBLE@'
 OLD_PYTHONS='@OLD_PYTHONS@'
@@ -30,7 +30,7 @@ case "${1:-}" in
     --ansible)
         [ "${2:-}" = "$OLD_ANSIBLE" ] || stop "install-provision.sh: --ansible can only be $OLD_ANSIBLE." "$USAGE"
         requirements=requirements-ansible-$OLD_ANSIBLE.txt which=$WHEELS_SHA256-$OLD_ANSIBLE
-        name=neuraltalk-provision-ansible-$OLD_ANSIBLE PYTHONS=$OLD_PYTHONS DEBIANS='@OLD_DEBIANS@'
+        name=neuraltalk-provision-ansible-$OLD_ANSIBLE PYTHONS=$OLD_PYTHONS RELEASES='@OLD_RELEASES@'
         shift 2
         ;;
 esac
@@ -70,7 +70,8 @@ if [ -z "$python" ] && [ -n "$without_venv" ]; then
         "Install the package of the OS: python3-venv or python$without_venv-venv (Debian, Ubuntu), python3-pip (others)."
 fi
 [ -n "$python" ] || stop "No Python was found that provision can use; it needs one of $PYTHONS.$seen" \
-    "Install it from the OS, for example python3 and python3-venv (Debian $DEBIANS), or python3.12 (RHEL 9 and its like)." \
+    "Install it from the OS: python3 and python3-venv ($RELEASES), or python3.11 and python3.11-venv (Ubuntu 22.04)," \
+    "or python3.12 (RHEL 9 and its like)." \
     "If it is in another place, name it: PYTHON=/path/to/python3 sh $0"
 "$python" -I -c '
 import platform, sys

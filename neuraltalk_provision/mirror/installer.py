@@ -20,10 +20,10 @@ def text(wheels: lock.Entry) -> str:
         "WHEELS": wheels.file,
         "SHA256": wheels.sha256,
         "PYTHONS": " ".join(supported),
-        "DEBIANS": ", ".join(pythons.debians(supported)),
+        "RELEASES": pythons.releases_with(supported),
         "OLD_ANSIBLE": old.version,
         "OLD_PYTHONS": " ".join(old.pythons),
-        "OLD_DEBIANS": ", ".join(pythons.debians(old.pythons)),
+        "OLD_RELEASES": pythons.releases_with(old.pythons),
         "GLIBC": max((release.glibc for release in releases), key=pythons.version),
     }
     found = (resources.files(__package__) / FILE).read_text(encoding="utf-8")

@@ -286,8 +286,11 @@ def test_python_that_does_not_fit_is_told_with_what_to_install(machine: Machine,
     old = machine.run(PATH=str(folder), PYTHON="")
     assert old.returncode == 2
     assert "it needs one of 3.11 3.12 3.13 3.14" in old.stderr
-    assert "python3 and python3-venv (Debian 12, 13, 14)" in old.stderr
-    assert "python3-venv (Debian 12)" in machine.run("--ansible", "2.16", PATH=str(folder), PYTHON="").stderr
+    assert "python3 and python3-venv (Debian 12, 13, 14; Ubuntu 24.04, 26.04)" in old.stderr
+    assert "python3.11 and python3.11-venv (Ubuntu 22.04)" in old.stderr
+    assert (
+        "python3-venv (Debian 12; Ubuntu 24.04)" in machine.run("--ansible", "2.16", PATH=str(folder), PYTHON="").stderr
+    )
     for name, version in (("python3", "3.9"), ("python3.11", "3.11")):
         program = folder / name
         program.write_text(f'#!/bin/sh\ncase "$*" in *version_info*) echo {version};; *) exit 1;; esac\n')

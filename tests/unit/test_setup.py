@@ -35,8 +35,8 @@ def program(place: Path, name: str, body: str) -> None:
     (place / name).chmod(0o755)
 
 
-def setup(machine: Path) -> subprocess.CompletedProcess[str]:
-    words = ["/bin/bash", str(ROOT / "tests" / "setup.sh"), str(machine / "python"), "venv", "ansible-core>=2.19"]
+def setup(machine: Path, python: str = "python") -> subprocess.CompletedProcess[str]:
+    words = ["/bin/bash", str(ROOT / "tests" / "setup.sh"), str(machine / python), "venv", "ansible-core>=2.19"]
     env = {"PATH": str(machine)}
     return subprocess.run(words, cwd=machine.parent, env=env, capture_output=True, text=True, check=False)
 
@@ -49,6 +49,17 @@ def test_plain_user_is_told_the_command_that_root_has_to_run(machine: Path) -> N
     assert f"As root: {command}" in done.stderr
     assert not (machine / "apt-get.log").exists()
     assert not (machine.parent / "venv").exists()
+
+
+def test_python_beside_the_one_of_the_release_gets_the_venv_of_its_own_package(machine: Path) -> None:
+    """As on Ubuntu 22.04: its python3-venv is that of Python 3.10."""
+    program(machine, "python3.11", PYTHON)
+    assert "install -y --no-install-recommends python3.11-venv gcc" in setup(machine, "python3.11").stderr
+
+
+def test_python_that_is_too_old_is_told_with_where_a_newer_one_is(machine: Path) -> None:
+    program(machine, "python", "exit 1")
+    assert "python3.11 and python3.11-venv (Ubuntu 22.04)" in setup(machine).stderr
 
 
 def test_root_gets_all_of_it_at_once_and_a_second_run_installs_nothing(machine: Path) -> None:
