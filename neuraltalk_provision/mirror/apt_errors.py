@@ -13,6 +13,8 @@ FAILED = re.compile(
     re.M,
 )
 """The lines with which an update is not complete, also if apt's exit code is 0."""
+_CONSEQUENCE = "but it is not going to be installed"
+"""The end of a line about a package that is left out because of another one, which is in another line if apt knows it."""
 _PREFIX = re.compile(r"^(E|W|Error|Warning): ")
 
 
@@ -110,6 +112,7 @@ def reason(errors: str) -> str:
         return f"the repositories do not have {', '.join(names)}"
     unmet = re.findall(r"^ (\S+) : ((?:Depends|PreDepends|Pre-Depends|Conflicts|Breaks): .*)$", errors, re.M)
     if unmet:
+        unmet = [one for one in unmet if not one[1].endswith(_CONSEQUENCE)] or unmet
         return "; ".join(f"{name}: {' '.join(what.split())}" for name, what in unmet[:3])[:500]
     lines = _lines(errors)
     return _PREFIX.sub("", lines[0])[:500]

@@ -88,6 +88,15 @@ def test_update_that_is_not_complete_is_known_by_its_words(errors: str, complete
             "E: Unable to correct problems, you have held broken packages.",
             "gcc: Depends: libgcc (= 1) but 2 is to be installed",
         ),
+        (
+            # apt 3 also lists what it has left out as a consequence, often first.
+            " base : Depends: libc6 (>= 2) but it is not going to be installed\n"
+            " gcc : Depends: libgcc but it is not going to be installed\n"
+            "       Depends: libc6 (>= 2) but it is not going to be installed\n"
+            " c : Depends: d but it is not going to be installed\n sox : Depends: libsox but it is not installable\n",
+            "sox: Depends: libsox but it is not installable",
+        ),
+        (" a : Depends: b but it is not going to be installed\n", "a: Depends: b but it is not going to be installed"),
         ("E: Unable to correct problems, you have held broken packages.", "Unable to correct problems"),
     ],
 )
