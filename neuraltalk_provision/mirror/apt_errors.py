@@ -14,13 +14,13 @@ FAILED = re.compile(
 )
 """The lines with which an update is not complete, also if apt's exit code is 0."""
 _CONSEQUENCE = "but it is not going to be installed"
-"""The end of a line about a package that is left out because of another one, which is in another line if apt knows it."""
+"""The end of a line about a package that is left out because of another one, which has a line of its own."""
 _PREFIX = re.compile(r"^(E|W|Error|Warning): ")
 
 
 _KEY = (
-    "Get the keys of the repository from its distribution, for example from a package such as debian-archive-keyring, "
-    "and name their file as signed_by in the file of --repositories."
+    "Get the keys of the repository from its distribution, for example from a package such as debian-archive-keyring "
+    "or ubuntu-keyring, and name their file as signed_by in the file of --repositories."
 )
 _PROXY = "If this network has a proxy, set http_proxy and https_proxy, or Acquire::http::Proxy in apt's configuration, "
 _CAUSES = (

@@ -33,8 +33,8 @@ from neuraltalk_provision.rules import machines
 MOST = 200
 """The most repositories of a platform."""
 FORM = {
-    "apt": "{key}:\n  - uris: [http://mirror.example.org/{id}]\n    suites: [{codename}, {codename}-updates]\n"
-    "    components: [main]\n    signed_by: /usr/share/keyrings/{id}-archive-keyring.gpg",
+    "apt": "{key}:\n  - uris: [http://mirror.example.org/{id}]\n    suites: [{codename}, {codename}-updates{more}]\n"
+    "    components: [{components}]\n    signed_by: /usr/share/keyrings/{id}-archive-keyring.gpg",
     "rpm": "{key}:\n  - baseurl: [https://mirror.example.org/{id}/{major}/x86_64/os/]\n    gpgkey: [RPM-GPG-KEY-{id}]",
 }
 """{package manager: how the repositories of a platform are written}."""
@@ -126,7 +126,8 @@ def read(file: Path) -> Repositories:
                     raise UsageError(
                         f"{file}: {key}: there is no file {path}",
                         advice="It must contain the public keys with which the repository is signed. The distribution "
-                        "publishes them, and often has a package of them, such as debian-archive-keyring.",
+                        "publishes them, and often has a package of them, such as debian-archive-keyring or "
+                        "ubuntu-keyring.",
                     )
     return found
 
@@ -150,7 +151,9 @@ def parse(document: Any, name: str, folder: Path) -> Repositories:
 
 def form(wanted: Target) -> str:
     """How the repositories of this platform are written, as an example."""
-    words = {"key": wanted.key, "id": wanted.id, "major": str(wanted.major), "codename": wanted.codename or "SUITE"}
+    ubuntu = {"more": f", {wanted.codename or 'SUITE'}-security", "components": "main, universe"}
+    words = ubuntu if wanted.id == "ubuntu" else {"more": "", "components": "main"}
+    words |= {"key": wanted.key, "id": wanted.id, "major": str(wanted.major), "codename": wanted.codename or "SUITE"}
     return FORM[wanted.manager or "apt"].format(**words)
 
 

@@ -88,6 +88,7 @@ def test_key_file_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"r\.yml: debian-11-x86_64: there is no file .*/k") as caught:
         repository_file.read(file)
     assert "public keys" in caught.value.advice
+    assert "ubuntu-keyring" in caught.value.advice
     (tmp_path / "k").write_text("")
     assert repository_file.read(file).apt(BULLSEYE)[0].signed_by == tmp_path / "k"
 
@@ -97,6 +98,14 @@ def test_example_is_what_it_should_be(key: str) -> None:
     wanted = target.parse(key)
     found = parse(repository_file.form(wanted))
     assert found.apt(wanted) or found.rpm(wanted)
+
+
+def test_example_for_ubuntu_has_the_component_with_most_of_what_is_needed() -> None:
+    """HDF5, OpenBLAS and gnuplot are in universe. The key is that of Ubuntu also in what is said of a missing file."""
+    wanted = target.parse("ubuntu-24-x86_64")
+    (example,) = parse(repository_file.form(wanted)).apt(wanted)
+    assert example.components == ("main", "universe")
+    assert example.suites == ("noble", "noble-updates", "noble-security")
 
 
 def test_rpm_repository_without_signatures_needs_no_key() -> None:
