@@ -57,6 +57,7 @@ def verify(
         str, typer.Option("--on", help="The host that builds. Default: another host of the same kind than the builder.")
     ] = "",
     plan: options.Plan = False,
+    take_over: options.TakeOver = False,
     mirror: options.Mirror = None,
     inventory: options.Inventory = None,
     stack_root: options.StackRoot = None,
@@ -70,7 +71,7 @@ def verify(
     """
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, mirror=mirror, stack_root=stack_root)
-    again = cache_check.prepare(chosen, generation, on)
+    again = cache_check.prepare(chosen, generation, on, take_over=take_over)
     output.say(again.words)
     if plan:
         output.result({"generation": again.entry.id, "host": again.second.host, "builds": not again.second.own})

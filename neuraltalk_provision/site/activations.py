@@ -27,7 +27,7 @@ def refusal(found: Activation, take_over: bool = False) -> str:
     return (
         f"another controller ({who}) activated {target} and has not confirmed it yet: wait until it does, or until the "
         f"host returns to {former}, {found.limit} s after the start at the latest. If that controller is no longer "
-        "running, run the same command with --take-over"
+        f"running, {holder.TAKE_OVER}"
     )
 
 

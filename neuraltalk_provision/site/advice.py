@@ -53,7 +53,8 @@ ADVICE: Mapping[str, str] = {
     codes.LIMIT_REACHED: "a limit of open files or processes was reached. If the message is Ansible's own (Task "
     "failed), it is a limit of this machine: raise it (`ulimit -n`, `ulimit -u`), or lower forks in provision.yml",
     codes.DISK_FULL: "the disk is full: free some space and run the same command again; it continues where it stopped",
-    codes.MEMORY_FULL: "there is not enough memory: free some, or use less (build_jobs in provision.yml, --jobs)",
+    codes.MEMORY_FULL: "there is not enough memory: free some, or use less (build_jobs in provision.yml, "
+    "`provision data prepare --jobs`)",
     codes.DISK_BROKEN: "the disk or the file system reports errors: check dmesg on that host",
     codes.FILE_DENIED: "permission was denied: set ansible_become, or make the file system writable",
     codes.PATH_LONG: "a path is longer than the file system allows (4,095 bytes, and 255 for a name): choose a shorter "
@@ -90,8 +91,8 @@ ADVICE: Mapping[str, str] = {
     codes.PYTHON_MISSING: "no Python was found on the host: set ansible_python_interpreter",
     codes.INVENTORY_VAULT: "the inventory contains values that were encrypted with ansible-vault, and they cannot be "
     "decrypted: set ANSIBLE_VAULT_PASSWORD_FILE as for ansible-playbook. provision reads no ansible.cfg of yours",
-    codes.CUDNN_IN_USE: "end the processes that use this cuDNN, or give --in-use: they keep the old library until they "
-    "end",
+    codes.CUDNN_IN_USE: "end the processes that use this cuDNN, or replace it with `provision cudnn swap "
+    "--in-use`: they keep the old library until they end",
     codes.CUDNN_FOREIGN: "the installed cuDNN is newer than the mirror's, or a mix of versions: `provision cudnn swap "
     "--foreign` replaces it and keeps a backup",
     codes.ACTIVATION_TIMER: "the host cannot arm the timer that returns it if this machine is lost, so nothing was "

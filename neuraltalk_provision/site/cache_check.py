@@ -86,7 +86,7 @@ class Compared:
         }
 
 
-def prepare(settings: Settings, generation: str = "", on: str = "") -> Again:
+def prepare(settings: Settings, generation: str = "", on: str = "", *, take_over: bool = False) -> Again:
     """What would be built again, and where. Changes nothing.
 
     `generation` is the id of the entry; it can be empty if the hosts need only one that the cache has. Raises
@@ -95,9 +95,10 @@ def prepare(settings: Settings, generation: str = "", on: str = "") -> Again:
     states = host_state.read_each(settings, catalogues.load(), [on] if on else [])
     if not states.states:
         raise advice.host_error(states.failures)
-    plans = converge.make_plans(settings, (), HostStates(states.states))
+    plans = converge.make_plans(settings, (), HostStates(states.states), take_over=take_over)
     entry = _entry(plans, settings, generation)
-    bare = converge.make_plans(settings, (), HostStates({h: _without(s, entry.id) for h, s in states.states.items()}))
+    without = HostStates({host: _without(state, entry.id) for host, state in states.states.items()})
+    bare = converge.make_plans(settings, (), without, take_over=take_over)
     refusals = {plan.host: plan.refusals for plan in bare}
     second = second_builder.choose(entry, plans, states.states, refusals, on)
     return Again(entry, second, next(plan for plan in (plans if second.own else bare) if plan.host == second.host))

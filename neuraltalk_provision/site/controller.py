@@ -54,7 +54,7 @@ def refusal(lease: Lease | None, take_over: bool = False) -> str:
     who = holder.describe(lease.model_dump())
     return (
         f"another controller is working on this host: {who}; {state}. Wait until it ends. If it is no longer running, "
-        "run the same command with --take-over"
+        f"{holder.TAKE_OVER}"
     )
 
 

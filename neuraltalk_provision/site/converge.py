@@ -64,9 +64,11 @@ Planner = Callable[[Mapping[str, Unpack]], tuple[HostPlan, ...]]
 """Makes a plan for every host; those in {host: what it unpacks} do not build."""
 
 
-def make_plans(settings: Settings, limit: Sequence[str] = (), known: HostStates | None = None) -> tuple[HostPlan, ...]:
+def make_plans(
+    settings: Settings, limit: Sequence[str] = (), known: HostStates | None = None, *, take_over: bool = False
+) -> tuple[HostPlan, ...]:
     """A plan for every host, as if each of them builds; see `planner`."""
-    return planner(settings, limit, known, take_over=False)({})
+    return planner(settings, limit, known, take_over=take_over)({})
 
 
 def planner(settings: Settings, limit: Sequence[str], known: HostStates | None, *, take_over: bool) -> Planner:

@@ -57,7 +57,10 @@ class Site:
     def read_each(self, _settings: Any, _catalogue: Any, limit: list[str]) -> HostStates:
         return HostStates({host: state for host, state in self.states.items() if not limit or host in limit})
 
-    def make_plans(self, _settings: Any, limit: Any, known: HostStates | None = None, **_: Any) -> tuple[HostPlan, ...]:
+    def make_plans(
+        self, _settings: Any, limit: Any, known: HostStates | None = None, *, take_over: bool = False
+    ) -> tuple[HostPlan, ...]:
+        self.take_over = take_over
         states = known.states if known else {host: self.states[host] for host in limit}
         return tuple(plans.plan(host, state, GENERATION) for host, state in states.items())
 
@@ -200,6 +203,9 @@ def test_plan_says_who_builds_and_changes_nothing(
     assert main.boundary([*arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["host"] == "node2"
     assert main.boundary(arguments[:-1]) == 0
+    assert not site.take_over
+    assert main.boundary([*arguments, "--take-over"]) == 0
+    assert site.take_over
 
 
 def entry(path: str, **more: Any) -> Listed:

@@ -19,7 +19,7 @@ import time
 
 from . import root_id
 from ..rules import clock, codes
-from ..rules.holder import describe, plain
+from ..rules.holder import TAKE_OVER, describe, plain
 from .errors import StackError
 from .files import leads_nowhere, make_directory, naming, remove, remove_remains, write_json
 from .identity import is_local
@@ -163,8 +163,8 @@ def check_free(root, holder, host, over):
             )
         return
     raise StackError(
-        "another controller works on %s: %s. Wait until it ends; if it is dead, run the same command with --take-over"
-        % (root, describe(lease)),
+        "another controller works on %s: %s. Wait until it ends. If it is no longer running, %s"
+        % (root, describe(lease), TAKE_OVER),
         code=codes.BUSY,
     )
 

@@ -21,6 +21,8 @@ UNKNOWN = "-"
 """The value of a part of the name that the machine does not report."""
 BOOT = "/proc/sys/kernel/random/boot_id"
 """The file in which Linux reports the id of its boot."""
+TAKE_OVER = "run the command that changes the host, for example `provision site`, with --take-over"
+"""What to do if another controller has ended. Also commands without this option, and plain playbooks, print it."""
 MACHINE, SPACE, NETWORK = "/etc/machine-id", "/proc/self/ns/pid", "/sys/class/net"
 """Where Linux shows the id of the machine, the PID namespace of a process, and the network interfaces."""
 FORM = re.compile(
