@@ -20,6 +20,7 @@ from neuraltalk_provision.errors import EXIT_FINE, MirrorError
 from neuraltalk_provision.mirror import addresses, collecting, collectors, pull, pull_plan, repository_file
 from neuraltalk_provision.mirror.pull_plan import PullPlan, Row, Transfer
 from neuraltalk_provision.output import Output
+from neuraltalk_provision.rules.texts import some
 from neuraltalk_provision.transfer_display import NOMINAL, TransferDisplay
 
 
@@ -211,8 +212,7 @@ def _moved(planned: PullPlan) -> list[tuple[str, str, str]]:
 def _places(row: Row) -> str:
     """How many files an artifact that is collected consists of, and from which servers they come."""
     servers = sorted({"/".join(one.address.split("/")[:3]) for one in row.transfers})
-    rest = f" and {len(servers) - 2} more" if len(servers) > 2 else ""
-    return f"{len(row.transfers)} files from {', '.join(servers[:2])}{rest}"
+    return f"{len(row.transfers)} files from {some(servers, 2)}"
 
 
 def _from(row: Row) -> str:

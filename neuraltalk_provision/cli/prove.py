@@ -16,6 +16,7 @@ from neuraltalk_provision.mirror.proofs import Found, Proof
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.proof import prove as proving
 from neuraltalk_provision.proof.prove import Request, Result
+from neuraltalk_provision.rules.texts import some
 
 MANY = 12
 """More names than this are counted and not listed; --json and the record have them all."""
@@ -161,12 +162,7 @@ def _installed(proof: Proof, output: Output) -> None:
         ("for other platforms", surplus.other),
     ):
         if names:
-            output.say(f"{what}: {_some(names)}")
-
-
-def _some(names: tuple[str, ...]) -> str:
-    shown = ", ".join(names[:MANY])
-    return f"{shown} and {len(names) - MANY} more" if len(names) > MANY else shown
+            output.say(f"{what}: {some(names, MANY)}")
 
 
 def show(found: tuple[Found, ...], output: Output) -> None:

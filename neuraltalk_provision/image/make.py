@@ -22,6 +22,7 @@ from neuraltalk_provision.mirror.apt_index import Available
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.mirror.digests import Advance
 from neuraltalk_provision.mirror.trust import Demand
+from neuraltalk_provision.rules.texts import some
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def _beside(entry: CacheEntry, known: lock.Lock) -> tuple[lock.Entry, ...]:
     if missing:
         raise MirrorError(
             f"the packed generation {entry.id} needs files that the mirror does not have: their SHA-256 are "
-            f"{', '.join(missing[:5])}",
+            f"{some(missing, 5)}",
             advice="They are artifacts of the lock from which it was built. Import them with `provision mirror add`.",
         )
     return tuple(by_digest[digest] for digest in sorted(set(entry.left_out)))

@@ -10,6 +10,7 @@ from neuraltalk_provision.errors import MirrorError
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.mirror.lock import Lock
 from neuraltalk_provision.mirror.package_names import FOR_ANSIBLE
+from neuraltalk_provision.rules.texts import some
 
 PYTHON = FOR_ANSIBLE["3"]
 """Python belongs to the stack: h5py, ipython and the scorer run in it, in the version that they were built for."""
@@ -35,8 +36,7 @@ def wanted(
     missing = sorted(required - set(there))
     if missing:
         raise MirrorError(
-            f"packages-{target.key} lacks packages that the image needs: "
-            f"{', '.join(missing[:20])}{f' and {len(missing) - 20} others' if len(missing) > 20 else ''}",
+            f"packages-{target.key} lacks packages that the image needs: {some(missing, 20)}",
             advice=REPLACE.format(platform=target.key),
         )
     return tuple(sorted(required | (optional & set(there))))

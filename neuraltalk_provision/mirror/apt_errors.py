@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from neuraltalk_provision.errors import MirrorError
 from neuraltalk_provision.mirror.pull_errors import AGAIN, Cause, first_cause
+from neuraltalk_provision.rules.texts import some
 
 FAILED = re.compile(
     r"^((E|Error): |(W|Warning): (Failed to fetch|GPG error|OpenPGP sig|An error occurred|Some index|.*not signed)).*$",
@@ -120,10 +121,8 @@ def reason(errors: str) -> str:
 
 def not_installable(key: str, names: Iterable[str], errors: str) -> MirrorError:
     """The error for required packages that cannot be installed."""
-    names = list(names)
-    which = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     return MirrorError(
-        f"the repositories of {key} cannot install what is required ({which}): {reason(errors)}",
+        f"the repositories of {key} cannot install what is required ({some(list(names), 10)}): {reason(errors)}",
         advice="Give all repositories of the platform with --repositories FILE: those of the release, its updates and "
         "its security updates, with the component that has the package.",
     )

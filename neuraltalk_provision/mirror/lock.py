@@ -17,6 +17,7 @@ from neuraltalk_provision import yaml_file
 from neuraltalk_provision.errors import MirrorError, UsageError, naming
 from neuraltalk_provision.field_words import Strict
 from neuraltalk_provision.mirror import bounded, guard, remains
+from neuraltalk_provision.rules.texts import some
 
 FILE_NAME = "mirror.lock"
 SIGNATURES = f"{FILE_NAME}.sig.d"
@@ -144,8 +145,7 @@ def is_new(mirror: Path) -> bool:
             return False
         left = unlisted(mirror, Lock())
     if left:
-        shown = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
-        raise MirrorError(f"{mirror} has no {FILE_NAME}, but it has files: {shown}", advice=_REBUILD)
+        raise MirrorError(f"{mirror} has no {FILE_NAME}, but it has files: {some(left, 5)}", advice=_REBUILD)
     return True
 
 

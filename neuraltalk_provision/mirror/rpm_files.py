@@ -11,6 +11,7 @@ from threading import Event
 
 from neuraltalk_provision.errors import MirrorError, UsageError, naming
 from neuraltalk_provision.mirror import bounded, dnf, programs, pull_errors
+from neuraltalk_provision.rules.texts import some
 
 INDEX = "repodata"
 _BATCH = 200
@@ -73,7 +74,6 @@ def _refuse(
     bad: Sequence[str], folder: Path, keys: Sequence[Path], rpmkeys: Sequence[str], work: Path, stop: Event
 ) -> None:
     said = _run([*rpmkeys, "--checksig", "--verbose", str(folder / bad[0])], work, stop)[1]
-    more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
     given = ", ".join(str(key) for key in keys)
     if unknown := re.search(r"key ID ([0-9a-fA-F]{8,40}): NOKEY", said):
         why = f"it is signed with the key {unknown[1]}, which is not in {given}"
@@ -87,7 +87,7 @@ def _refuse(
     else:
         why = f"it is not as it was signed: {_last(said)}"
         advice = "It was changed in the repository or on the way. Use another copy of the repository."
-    raise MirrorError(f"{bad[0]}{more}: {why}", advice=advice)
+    raise MirrorError(f"{some(bad, 1)}: {why}", advice=advice)
 
 
 def make_index(folder: Path, work: Path, stop: Event) -> dict[str, bytes]:

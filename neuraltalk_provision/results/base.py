@@ -8,6 +8,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError
 
+from neuraltalk_provision.rules.texts import some
+
 Item = TypeVar("Item")
 Read = TypeVar("Read", bound="Result")
 
@@ -48,8 +50,7 @@ def read(shape: type[Read], value: object) -> Read | str:
 def problems(error: ValidationError) -> str:
     """The first three wrong fields, each with what is expected and the value that was found."""
     found = error.errors(include_url=False, include_context=False)
-    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return "; ".join(f"{_place(problem['loc'])}: {_expected(problem)}" for problem in found[:_SHOWN]) + more
+    return some([f"{_place(one['loc'])}: {_expected(one)}" for one in found[:_SHOWN]], _SHOWN, len(found), "; ")
 
 
 def plain(value: Any) -> Any:

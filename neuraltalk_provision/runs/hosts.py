@@ -24,6 +24,7 @@ from neuraltalk_provision.results.one_run import (
     SubmittedRun,
 )
 from neuraltalk_provision.results.run import RunDetailsResult, RunsResult
+from neuraltalk_provision.rules.texts import some
 from neuraltalk_provision.runs.progress import health, listing, log, record
 from neuraltalk_provision.runs.progress.ending import RunEnd
 from neuraltalk_provision.runs.progress.state import RunState
@@ -257,7 +258,7 @@ def read(
         later = [] if most else [name for name in left if name in waiting]
         if len(later) >= len(left):
             raise HostError(
-                f"{host} lists files of run {run_id} but does not send them: {', '.join(later[:10])}",
+                f"{host} lists files of run {run_id} but does not send them: {some(later, 10)}",
                 advice="Check on that host whether these files can be read, then run the same command again.",
             )
         left = later

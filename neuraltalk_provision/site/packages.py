@@ -11,6 +11,7 @@ from neuraltalk_provision.mirror import repository_index, rpm_signed
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.packages import PackagesInfoResult
 from neuraltalk_provision.rules.packages import usual_origins
+from neuraltalk_provision.rules.texts import some
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import codes, host_results, playbook, trials
 from neuraltalk_provision.site.events import Failure
@@ -71,7 +72,7 @@ def _with_signatures(plan: HostPlan, result: PackagesInfoResult, unsigned: Seque
             f"{begin}, and {_file(plan)} has these without one: {', '.join(needed)}. Sign them (rpmsign) and collect "
             "the archive again; or set %_pkgverify_level to digest below /etc/rpm on this host"
         )
-    others = f", and these of {_file(plan)} have none: {', '.join(unsigned[:_MOST_NAMES])}" if unsigned else ""
+    others = f", and these of {_file(plan)} have none: {some(unsigned, _MOST_NAMES)}" if unsigned else ""
     return plan.remarked(f"{begin}{others}. Import the keys of the packages there before (rpm --import)")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from neuraltalk_provision.catalogue import pythons
 from neuraltalk_provision.rules import archives
 from neuraltalk_provision.rules.archive_formats import ArchiveError
+from neuraltalk_provision.rules.texts import some
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site.plan import HostPlan
 
@@ -29,9 +30,9 @@ def judged(plans: Sequence[HostPlan], settings: Settings) -> tuple[HostPlan, ...
 
 def refusal(plan: HostPlan, file: str, lacking: Sequence[str]) -> str:
     """Why the wheels of this archive cannot be installed on the host of the plan."""
-    shown = ", ".join(lacking[:_SHOWN]) + (f" and {len(lacking) - _SHOWN} more" if len(lacking) > _SHOWN else "")
     return (
-        f"{plan.host}: its Python is {plan.versions['python']}, but {file} has no wheel of {shown} for it: set "
+        f"{plan.host}: its Python is {plan.versions['python']}, but {file} has no wheel of {some(lacking, _SHOWN)} "
+        "for it: set "
         "ansible_python_interpreter to the Python of the distribution (/usr/bin/python3), or add wheels for this "
         "Python to the mirror (docs/mirror.md)"
     )

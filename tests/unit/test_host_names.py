@@ -68,6 +68,16 @@ def test_word_before_the_name_stays_before_it() -> None:
     assert lines((host, "the rack is off") for host in numbered(1, 30)) == ["node[001-030] (30 hosts): the rack is off"]
 
 
+def test_sentence_whose_subject_is_the_host_stays_whole() -> None:
+    told = [(host, f"{host} has no complete generation to return to") for host in numbered(1, 7)]
+    assert lines(told) == [
+        "node001, node002, node003, node004, node005, node006, node007 (7 hosts): "
+        "HOST has no complete generation to return to"
+    ]
+    asked = [(host, f"{host}, Build Torch: rc 2") for host in numbered(1, 30)]
+    assert lines(asked) == ["node[001-030] (30 hosts), Build Torch: rc 2"]
+
+
 def test_few_hosts_have_a_line_each() -> None:
     told = [(host, f"{host}: /opt is full") for host in numbered(1, MOST_LINES)]
     assert lines(told) == [text for _host, text in told]
@@ -85,7 +95,7 @@ def test_name_and_address_in_the_words_of_ssh_do_not_keep_hosts_apart() -> None:
     assert line == "n[0-29] (30 hosts): ADDRESS: Permission denied (publickey)."
     shares = "{0} shares /opt with n0.lan; leave it out: --limit '!{0}'"
     (line,) = lines((f"n{number}", shares.format(f"n{number}")) for number in range(30))
-    assert line == "n[0-29] (30 hosts) shares /opt with n0.lan; leave it out: --limit '!HOST'"
+    assert line == "n[0-29] (30 hosts): HOST shares /opt with n0.lan; leave it out: --limit '!HOST'"
 
 
 def test_versions_and_other_numbers_keep_hosts_apart() -> None:

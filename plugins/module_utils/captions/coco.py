@@ -17,6 +17,7 @@ from .entries import SPLITS, Entries, kind, wrong_id
 from ..pictures.files import as_bytes, printed
 from ..host.errors import StackError
 from ..host.texts import TEXT, as_text
+from ..rules.texts import some
 
 _FOLDER = re.compile(r"(train|val)20[0-9][0-9]")
 
@@ -160,9 +161,7 @@ class KarpathySplits(object):
                 missing.append(printed(entry["file_path"]))
             entry["split"] = split
         if missing:
-            more = " and %d more" % (len(missing) - 5) if len(missing) > 5 else ""
             raise StackError(
-                "%s has no split for %d of %d pictures: %s%s. Use the file that belongs to this set, or remove these "
-                "pictures from the captions"
-                % (printed(self.path), len(missing), len(entries), ", ".join(missing[:5]), more)
+                "%s has no split for %d of %d pictures: %s. Use the file that belongs to this set, or remove these "
+                "pictures from the captions" % (printed(self.path), len(missing), len(entries), some(missing, 5))
             )

@@ -23,6 +23,7 @@ from .errors import StackError
 from .files import read_json, read_text, remove, remove_remains, write_json, write_whole
 from .texts import as_native, as_text
 from ..rules import codes, differences, layout, pack
+from ..rules.texts import some
 
 _WRITTEN_TO = ("", "bin", "etc", layout.STAMPS)
 MAX_STAMPS = 5
@@ -179,9 +180,8 @@ def _cure(generation, listed, wrong):
         cures.append("Move or delete what was added")
     names = set(listed[name]["component"] for name, kind, _w, _p in wrong if kind != differences.ADDED) - {""}
     if names:
-        stamps = [os.path.join(generation, _stamp(name)) for name in sorted(names)[:MAX_STAMPS]]
-        more = " and %d more" % (len(names) - MAX_STAMPS) if len(names) > MAX_STAMPS else ""
-        cures.append("To build again what was changed, delete the stamps %s%s" % (as_native(", ".join(stamps)), more))
+        stamps = [os.path.join(generation, _stamp(name)) for name in sorted(names)]
+        cures.append("To build again what was changed, delete the stamps %s" % as_native(some(stamps, MAX_STAMPS)))
     return ". ".join(cures) or "What was changed is written again when a generation is opened"
 
 

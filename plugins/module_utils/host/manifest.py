@@ -20,6 +20,7 @@ from .errors import StackError
 from .files import file_sha256, read_json, read_text, write_whole
 from .texts import as_native, as_text, for_json
 from ..rules import differences, layout
+from ..rules.texts import some
 
 # Not in the manifest. Every verification writes logs, the seal contains the sha256 of the manifest, and Python may
 # compile files at any time.
@@ -135,9 +136,7 @@ def may_appear(name):
 
 def in_words(wrong):
     """The differences as text: the first ones, and the number of the others."""
-    more = ["and %d more" % (len(wrong) - MAX_NAMED)] if len(wrong) > MAX_NAMED else []
-    text = ", ".join(["%s %s" % (name, words) for name, _kind, words, _path in wrong[:MAX_NAMED]] + more)
-    return as_native(text)
+    return as_native(some(["%s %s" % (name, words) for name, _kind, words, _path in wrong], MAX_NAMED))
 
 
 def walk(generation):

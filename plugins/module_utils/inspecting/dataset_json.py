@@ -13,7 +13,8 @@ import json
 import numbers
 import os
 
-from .found import MOST_NAMED, some
+from .found import MOST_NAMED
+from ..rules.texts import some
 
 SPLITS = ("train", "val", "test")
 MOST = 256 << 20
@@ -54,7 +55,7 @@ def check_words(path, content, found):
         return found.fault(path, "ix_to_word", "vocabulary", "it contains no word")
     lacks = [str(number) for number in range(1, len(words) + 1) if str(number) not in words]
     if lacks:
-        reason = 'its keys are not "1" to "%d": it lacks %s' % (len(words), some(lacks))
+        reason = 'its keys are not "1" to "%d": it lacks %s' % (len(words), some(lacks, MOST_NAMED))
         found.fault(path, "ix_to_word", "vocabulary", reason)
     for number in [number for number in words if not isinstance(words[number], TEXT)][:MOST_NAMED]:
         found.fault(path, "ix_to_word[%s]" % json.dumps(number), "vocabulary", "its value is not a word")
@@ -92,12 +93,15 @@ def check_listed(path, content, found, splits):
             known[field].add(value if isinstance(value, (numbers.Number, TEXT)) else None)
     for field in sorted(doubles):
         if doubles[field]:
-            reason = "pictures with the same %s as an earlier picture: %s" % (field, some(doubles[field]))
+            reason = "pictures with the same %s as an earlier picture: %s" % (field, some(doubles[field], MOST_NAMED))
             found.remark(path, "images", "duplicate", reason)
     unknown = sorted(set(counts) - set(SPLITS))
     if unknown:
         found.remark(
-            path, "images", "split", "no program reads the split %s" % some([json.dumps(name) for name in unknown])
+            path,
+            "images",
+            "split",
+            "no program reads the split %s" % some([json.dumps(name) for name in unknown], MOST_NAMED),
         )
     for split in splits:
         if not counts.get(split):

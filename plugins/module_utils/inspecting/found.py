@@ -8,6 +8,8 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+from ..rules.texts import some
+
 MOST_NAMED = 20
 """Maximum number of rows that are named for one fault; of the others only the number is given."""
 
@@ -48,11 +50,5 @@ class Rows(object):
         return "%d row%s: %s" % (
             self.count(kind),
             "s" * (self.count(kind) > 1),
-            some(self.first[kind], self.count(kind)),
+            some(self.first[kind], MOST_NAMED, self.count(kind)),
         )
-
-
-def some(values, count=None):
-    """Return the first values as text, and how many more there are."""
-    more = (len(values) if count is None else count) - MOST_NAMED
-    return ", ".join(str(value) for value in values[:MOST_NAMED]) + (" and %d more" % more if more > 0 else "")

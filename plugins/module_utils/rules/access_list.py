@@ -12,6 +12,8 @@ __metaclass__ = type
 
 import struct
 
+from .texts import some
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Collection, Iterator  # noqa: F401
@@ -45,7 +47,7 @@ def others(read, uid, name, group_is_judged):
         return _UNREADABLE % error.strerror, _OPEN
     except ValueError as error:
         return _UNREADABLE % error, _OPEN
-    return _NAMED % ", ".join(names[:_MOST_NAMES]) if names else "", _REMOVE if names else ""
+    return _NAMED % some(names, _MOST_NAMES) if names else "", _REMOVE if names else ""
 
 
 def writers(content, own):

@@ -14,6 +14,8 @@ __metaclass__ = type
 
 import re
 
+from .texts import some
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Collection, Iterable, List, Mapping, Tuple  # noqa: F401
@@ -83,6 +85,5 @@ def reasons(needs, has, coming=()):
             continue
         missing = sorted(set(needs["libraries"][soname]) - set(library["versions"]))
         if missing:
-            more = " (and %d more)" % (len(missing) - 3) if len(missing) > 3 else ""
-            found.append("its %s (%s) lacks %s%s" % (soname, library["path"], ", ".join(missing[:3]), more))
+            found.append("its %s (%s) lacks %s" % (soname, library["path"], some(missing, 3)))
     return found

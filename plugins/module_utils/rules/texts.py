@@ -11,6 +11,10 @@ __metaclass__ = type
 import re
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Sequence  # noqa: F401
+
 UTF8 = {"LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
 """The environment in which Python opens names of files as UTF-8.
 
@@ -45,3 +49,10 @@ def without_colours(text):
     # type: (str) -> str
     """The text without the escape codes for colours in a terminal."""
     return COLOURS.sub("", text)
+
+
+def some(texts, most, count=None, joint=", "):
+    # type: (Sequence[object], int, int | None, str) -> str
+    """The first `most` texts, and how many more there are: of `count`, if not all texts are given."""
+    more = (len(texts) if count is None else count) - most
+    return joint.join("%s" % (text,) for text in texts[:most]) + (" and %d more" % more if more > 0 else "")
