@@ -68,7 +68,7 @@ def lines(told: Iterable[tuple[str, str]]) -> list[str]:
         else:
             hosts = f"{named(list(texts))} ({len(texts)} hosts)"
             begin = _BEGIN.match(words)
-            if begin and not begin[1] and words[begin.end() :][:1] not in (":", ","):
+            if begin and not begin[1] and re.match(" [a-z]", words[begin.end() :]):
                 begin = None  # "HOST has none" stays whole: several hosts have none
             found.append(f"{begin[1]}{hosts}{words[begin.end() :]}" if begin else f"{hosts}: {words}")
     return found

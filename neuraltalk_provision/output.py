@@ -19,6 +19,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from neuraltalk_provision import streams
+from neuraltalk_provision.again import completed
 from neuraltalk_provision.errors import ProvisionError
 from neuraltalk_provision.host_names import lines
 from neuraltalk_provision.text import log_text, visible
@@ -61,7 +62,7 @@ class Output:
 
     def say(self, text: str) -> None:
         """Print a line of text on stdout; nothing with --json."""
-        self.out.print(visible(text), markup=False)
+        self.out.print(visible(completed(text)), markup=False)
 
     def of_hosts(self, told: Iterable[tuple[str, str]], begin: str = "") -> None:
         """Print what is told of hosts, as (host, text); many hosts of which the same is told have one line."""
@@ -90,7 +91,8 @@ class Output:
     def error(self, error: ProvisionError, log: str = "") -> None:
         """Print an error, the advice, and the path of the command's log; with --json as one document."""
         if self.as_json:
-            fields = {"error": error.message, "advice": error.advice, "kind": type(error).__name__}
+            told = {"error": completed(error.message), "advice": completed(error.advice)}
+            fields = {**told, "kind": type(error).__name__}
             self.result({**error.document, **fields, **({"log": log} if log else {})})
             return
         self.warn(error.message, error.advice)
@@ -99,13 +101,13 @@ class Output:
 
     def warn(self, message: str, advice: str = "") -> None:
         """Print an error and the advice on stderr; nothing with --json."""
-        self.err.print(Text.assemble(("error:", "bold red"), " ", visible(message)))
+        self.err.print(Text.assemble(("error:", "bold red"), " ", visible(completed(message))))
         if advice:
-            self.err.print(Text.assemble(("next:", "bold"), " ", visible(advice)))
+            self.err.print(Text.assemble(("next:", "bold"), " ", visible(completed(advice))))
 
     def remark(self, label: str, text: str) -> None:
         """Print a line such as `log: FILE` on stderr; nothing with --json."""
-        self.err.print(Text.assemble((f"{label}:", "bold"), " ", visible(text)))
+        self.err.print(Text.assemble((f"{label}:", "bold"), " ", visible(completed(text))))
 
     def detail(self, text: str) -> None:
         """Print lines of the log on stderr (for -v)."""

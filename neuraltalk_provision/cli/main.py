@@ -15,7 +15,7 @@ from typing import Any
 
 import typer
 
-from neuraltalk_provision import command_log, paths, streams
+from neuraltalk_provision import again, command_log, paths, streams
 from neuraltalk_provision.cli import words
 from neuraltalk_provision.command_log import CommandLog
 from neuraltalk_provision.errors import (
@@ -156,6 +156,11 @@ def verbosity(arguments: list[str]) -> tuple[int, list[str]]:
 def boundary(arguments: list[str]) -> int:
     """Run a command line and return its exit code. Errors are printed, with the path of the log if a host failed."""
     level, rest = verbosity(arguments)
+    with again.repeating(rest, _options):
+        return _run(rest, level)
+
+
+def _run(rest: list[str], level: int) -> int:
     output, plain_output = Output(as_json="--json" in rest), Output()
     with command_log.begin(rest, verbosity=level, show=plain_output.detail) as log:
         code, error = _outcome(rest, log)
@@ -242,6 +247,16 @@ def _invoke(arguments: list[str]) -> int:
     with streams.safe_stdout(), command.make_context("provision", arguments) as context:
         code = command.invoke(context)
     return code if isinstance(code, int) else EXIT_FINE
+
+
+def _options(line: str) -> frozenset[str]:
+    """The options of the command with which a command line begins; none if there is no such command."""
+    first, *rest = [*line.split(), ""]
+    if first not in (*COMMANDS, *GROUPS):
+        return frozenset()
+    group = typer.main.get_command(application([first])).commands[first]  # type: ignore[attr-defined]
+    command = getattr(group, "commands", {"": group}).get(rest[0] if first in GROUPS else "")
+    return frozenset(name for one in command.params for name in one.opts) if command else frozenset()
 
 
 def _join_lines(command: Any) -> None:
