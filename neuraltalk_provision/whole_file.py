@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+_INHERITED = 0o2775
+"""The bits that a new directory can get from the one in which it is: everything but the right of every user to write."""
+
 
 def write(file: Path, content: bytes) -> None:
     """Write or replace a file that everybody may read. Raises OSError, and then the file is as it was."""
@@ -53,3 +56,14 @@ def _replacing(file: Path, mode: int) -> Iterator[BinaryIO]:
         raise
     finally:
         beside.unlink(missing_ok=True)
+
+
+def make_directory(place: Path) -> None:
+    """Make a directory, and those above it, with the rights of the one in which they are, whatever the umask is.
+
+    Web servers and other operators read a mirror, and some of the latter write to it; every user never may. OSError.
+    """
+    if not place.is_dir():
+        make_directory(place.parent)
+        place.mkdir(exist_ok=True)
+        place.chmod(place.parent.stat().st_mode & _INHERITED)

@@ -11,7 +11,6 @@ import os
 import re
 import secrets
 import shutil
-import stat
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -164,18 +163,6 @@ def unwritable(mirror: Path) -> str:
     return f"the disk of {place} has only {free // 10**6} MB free" if free < SMALLEST else ""
 
 
-def _make(place: Path, mirror: Path) -> None:
-    """Make a directory of the cache, with the rights of the mirror itself, whatever the umask is.
-
-    Web servers and other operators read the mirror, and some of the latter write to it.
-    """
-    mode = stat.S_IMODE(mirror.stat().st_mode)
-    for one in reversed([place, *place.parents]):
-        if one.is_relative_to(mirror) and not one.exists():
-            one.mkdir()
-            one.chmod(mode)
-
-
 def incoming(mirror: Path, generation: str) -> Path:
     """The temporary file for a tar that is fetched; its directory is created.
 
@@ -188,7 +175,7 @@ def incoming(mirror: Path, generation: str) -> Path:
             with contextlib.suppress(OSError):  # another command has just removed it, or only another user may
                 if is_left(file):
                     drop_incoming(file)
-        _make(place, mirror)
+        whole_file.make_directory(place)
     return place / f".incoming-{writer()}-{secrets.token_hex(4)}.tar"
 
 
@@ -239,13 +226,13 @@ def publish(
     """
     place = folder(mirror, entry.id)
     with naming(place, "written", MirrorError):
-        _make(place, mirror)
+        whole_file.make_directory(place)
         (place / ENTRY).unlink(missing_ok=True)
         shutil.rmtree(place / SIGNATURES, ignore_errors=True)
         file.chmod(0o644)
         file.replace(place / entry.file)
         for name, signature in signatures.items():
-            _make(place / SIGNATURES, mirror)
+            whole_file.make_directory(place / SIGNATURES)
             whole_file.write(place / SIGNATURES / name, signature)
         whole_file.write(place / ENTRY, content or entry.as_bytes())
 

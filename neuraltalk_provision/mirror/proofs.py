@@ -158,6 +158,6 @@ def write(mirror: Path, proof: Proof) -> Path:
     folder = mirror / lock.PROOFS
     file = folder / f"{proof.platform}{SUFFIX}"
     with naming(folder, "written", MirrorError):
-        folder.mkdir(exist_ok=True)
+        whole_file.make_directory(folder)
         whole_file.write(file, (proof.model_dump_json(indent=1) + "\n").encode())
     return file

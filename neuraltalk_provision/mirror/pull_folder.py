@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from neuraltalk_provision import whole_file
 from neuraltalk_provision.errors import MirrorError
 from neuraltalk_provision.mirror import git, guard, pull_errors
 
@@ -24,7 +25,7 @@ def working(mirror: Path) -> Iterator[Path]:
     """The directory, which no other process uses meanwhile. MirrorError if another one does not end in a moment."""
     cache = mirror / FOLDER
     with pull_errors.of_disk(mirror):
-        cache.mkdir(parents=True, exist_ok=True)
+        whole_file.make_directory(cache)
         with _guard(cache):
             _remove_rest(cache)
             yield cache

@@ -96,7 +96,7 @@ def write_to(place: Path, signature: ssh_keygen.Armored) -> Path:
     """Write a signature to a directory; the file."""
     file = place / name_of(signature)
     with naming(place, "written", MirrorError):
-        place.mkdir(exist_ok=True)
+        whole_file.make_directory(place)
         whole_file.write(file, signature.text)
     return file
 

@@ -62,7 +62,7 @@ class Staging:
                 "from the other one is removed, and the mirror itself stays as it is.",
             )
         for folder in (self._complete, self._incomplete):
-            folder.mkdir(parents=True, exist_ok=True)
+            whole_file.make_directory(folder)
         if taken and taken.bundle == part.bundle:
             self.files = {file: stamp for file, stamp in taken.files.items() if self._place(file, stamp)}
             self.pieces = {(file, offset) for file, offset in taken.pieces if (self._incomplete / file).is_file()}

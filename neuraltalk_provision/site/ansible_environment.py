@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
+import stat
 import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from neuraltalk_provision import paths
+from neuraltalk_provision import access_lists, paths
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.rules.texts import UTF8
 from neuraltalk_provision.site import masters
@@ -35,6 +37,8 @@ _PASSED_ON = (
 )
 
 
+_IDENTITIES = "ANSIBLE_VAULT_IDENTITY_LIST"
+_PASSWORDS = tuple(name for name in _PASSED_ON if name.endswith("_PASSWORD_FILE"))
 ROOM = 8 << 20
 """The bytes that Ansible's own files need: the packed modules of a playbook."""
 
@@ -42,8 +46,9 @@ ROOM = 8 << 20
 def variables(names: Iterable[str] = ()) -> dict[str, str]:
     """Ansible's environment: a part of ours, with the bin directory of this interpreter first in PATH.
 
-    `names` are those of further variables that the inventory reads.
+    `names` are those of further variables that the inventory reads. UsageError for a file of passwords that is open.
     """
+    _refuse_open_passwords()
     # Ansible takes an empty name of a file for the current directory, and an empty truth value for no.
     kept = {name: os.environ[name] for name in _PASSED_ON if os.environ.get(name)}
     kept |= {name: os.environ[name] for name in names if name in os.environ}
@@ -70,6 +75,29 @@ def refuse_prompts() -> None:
             "ANSIBLE_VAULT_IDENTITY_LIST contains `prompt`, but provision cannot ask for a vault password",
             advice="Name a file or a program that prints the password instead, for example dev@FILE.",
         )
+
+
+def _refuse_open_passwords() -> None:
+    """UsageError for a file with a password of Ansible that every user of this machine can read or write.
+
+    Only others' rights to write count for a program that prints the password.
+    """
+    asked = [one.strip().rpartition("@")[2] for one in os.environ.get(_IDENTITIES, "").split(",")]
+    for name, path in [(name, os.environ.get(name, "")) for name in _PASSWORDS] + [(_IDENTITIES, one) for one in asked]:
+        file = Path(path).expanduser() if path else None
+        if file is None or not file.is_file():  # Ansible says so itself
+            continue
+        mode = file.stat().st_mode
+        is_read = mode & stat.S_IROTH and not os.access(file, os.X_OK)
+        reason = access_lists.open_to_all(file) or (
+            f"every user can read {file} (mode {stat.S_IMODE(mode):04o})" if is_read else ""
+        )
+        if reason:
+            raise UsageError(
+                f"the password file {file} ({name}) is not used, because {reason}",
+                advice="If others may have read or changed it, change the password. Then allow only yourself: "
+                f"`chmod 600 {shlex.quote(str(file))}`, or 700 for a program, in a directory of your own.",
+            )
 
 
 def home(private: str) -> dict[str, str]:

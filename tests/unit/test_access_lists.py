@@ -18,7 +18,7 @@ from neuraltalk_provision.fleet import place as journal_place
 from neuraltalk_provision.mirror import guard, lock, trust
 from neuraltalk_provision.rules import access_list
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import variable_files
+from neuraltalk_provision.site import ansible_environment, variable_files
 
 ALLOW, DENY, AUDIT = 0, 1, 2
 GROUP, INHERIT_ONLY = 0x40, 0x08
@@ -293,3 +293,38 @@ def test_file_that_another_user_put_into_a_directory_for_all_is_not_read(site: P
     os.chown(site / "provision.yml", 12345, 12345)
     with pytest.raises(UsageError, match="is not read, because it belongs to uid 12345, and is in "):
         use(site)
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [
+        (0o600, ""),
+        (0o640, ""),
+        (0o644, "every user can read"),
+        (0o606, "every user can write"),
+        (0o755, ""),
+        (0o757, "every user can write"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ANSIBLE_VAULT_PASSWORD_FILE", "{}"),
+        ("ANSIBLE_VAULT_IDENTITY_LIST", "a@{0},b@{0}"),
+        ("ANSIBLE_BECOME_PASSWORD_FILE", "{}"),
+    ],
+)
+def test_file_of_passwords_that_every_user_can_read_or_write_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, reason: str, name: str, value: str
+) -> None:
+    """A program that prints the password may be read by everybody."""
+    file = tmp_path / "a password"
+    file.write_text("secret")
+    file.chmod(mode)
+    monkeypatch.setenv(name, value.format(file))
+    if not reason:
+        assert ansible_environment.variables()[name] == value.format(file)
+        return
+    with pytest.raises(UsageError, match=f"a password \\({name}\\) is not used, because {reason}") as caught:
+        ansible_environment.variables()
+    assert f"`chmod 600 '{file}'`" in caught.value.advice

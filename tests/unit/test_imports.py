@@ -116,6 +116,7 @@ ALLOWED = {
     "dataset": {"errors", "command_log", "paths", "results", "rules"},
     "report": {"rules", "text", "runs"},
     "cli": {
+        "again",
         "access_lists",
         "errors",
         "field_words",

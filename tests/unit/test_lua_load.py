@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,21 @@ def test_modules_are_loaded_and_programs_tried(run_module: Run, generation: Path
     said = run_module("lua_load", generation=generation, modules=["torch", "nn"], tries=["assert(1)"], log=log)
     assert [seen["module"] for seen in said["evidence"]] == ["torch", "nn", "a trial"]
     assert said["changed"] is False
+
+
+def test_directories_that_killed_trials_left_are_removed_and_those_of_now_stay(
+    run_module: Run, generation: Path
+) -> None:
+    (generation / "logs").mkdir(exist_ok=True)
+    old, new = generation / "logs" / ".trial-abc123", generation / "logs" / ".trial-def456"
+    for folder in (old, new):
+        folder.mkdir()
+        (folder / "part.h5").write_text("x")
+    os.utime(old, (1, 1))
+    run_module(
+        "lua_load", generation=generation, modules=["torch"], tries=["assert(1)"], log=generation / "logs" / "load.log"
+    )
+    assert [path.name for path in (generation / "logs").glob(".trial-*")] == [new.name]
 
 
 @pytest.mark.parametrize("modules", [["torch", "broken"], ["silent"]])

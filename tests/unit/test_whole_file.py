@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from neuraltalk_provision import whole_file
+from neuraltalk_provision.mirror import signing
+from neuraltalk_provision.mirror.ssh_keygen import Armored
 
 
 def test_earlier_file_stays_if_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,3 +57,26 @@ def test_mode_is_never_wider_than_before_or_asked(tmp_path: Path, before: int, m
         (tmp_path / "f").chmod(before)
     whole_file.write_named(tmp_path / "f", b"new", mode)
     assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == after
+
+
+def test_directory_in_one_that_every_user_can_write_is_not_writable_for_every_user(tmp_path: Path) -> None:
+    tmp_path.chmod(0o1777)
+    whole_file.make_directory(tmp_path / "mirror")
+    assert stat.S_IMODE((tmp_path / "mirror").stat().st_mode) == 0o775
+
+
+@pytest.mark.parametrize("umask", [0, 0o077])
+def test_directory_gets_the_rights_of_the_one_in_which_it_is(tmp_path: Path, umask: int) -> None:
+    """The directory of a mirror's signatures, for example, which others read and nobody may replace."""
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    mirror.chmod(0o2775)
+    before = os.umask(umask)
+    try:
+        whole_file.make_directory(mirror / "cache" / "one")
+        signing.write_to(mirror / "mirror.lock.sig.d", Armored(b"text", b"key", ""))
+        whole_file.make_directory(mirror)
+    finally:
+        os.umask(before)
+    made = [mirror / "cache", mirror / "cache" / "one", mirror / "mirror.lock.sig.d"]
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in made] == [0o2775] * 3

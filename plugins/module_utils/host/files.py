@@ -35,6 +35,8 @@ MAX_READ = 256 << 20
 """The largest number of bytes that are read from a file at once."""
 MOST_LOG = 16 << 20
 """The same for the output of a program."""
+DAY = 86400
+"""Seconds. What is temporary and older is what a killed command left."""
 PREFIX = ".new-"
 """How the names of temporary files begin, which replace another file when they are whole."""
 _TEMPORARY = re.compile(r"\.new-[A-Za-z0-9_]{6,8}\Z")

@@ -21,7 +21,7 @@ from . import root_id
 from ..rules import clock, codes
 from ..rules.holder import TAKE_OVER, describe, plain
 from .errors import StackError
-from .files import leads_nowhere, make_directory, naming, remove, remove_remains, write_json
+from .files import DAY, leads_nowhere, make_directory, naming, remove, remove_remains, write_json
 from .identity import is_local
 from .texts import as_text
 from ..rules import layout
@@ -30,8 +30,6 @@ MAX_READ = 65536
 """The largest number of bytes that are read from a lease."""
 TIMEOUT = 20
 """Seconds. The lock is held only while a small file is written."""
-DAY = 86400
-"""Seconds. A temporary file that is older is what a killed command left."""
 
 
 def path_of(root):

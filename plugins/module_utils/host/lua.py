@@ -11,14 +11,17 @@ __metaclass__ = type
 import os
 import shutil
 import tempfile
+import time
 
 from .commands import log_tail, run_logged, with_stack
 from .limits import ending
 from .errors import StackError
-from .files import file_size, lines_since
+from .files import DAY, file_size, lines_since
 
 LIMIT = 600
 """Seconds for one program."""
+_PRIVATE = ".trial-"
+"""How the names of the temporary directories of test programs begin."""
 
 
 def try_part(generation, part, log, card=True, environment=None):
@@ -82,7 +85,8 @@ def try_programs(generation, modules, programs, log, environment=None):
         return []
     evidence = []
     requires = "".join("require '%s'; " % module for module in modules)
-    private = tempfile.mkdtemp(prefix=".trial-", dir=os.path.dirname(log))
+    _remove_remains(os.path.dirname(log))
+    private = tempfile.mkdtemp(prefix=_PRIVATE, dir=os.path.dirname(log))
     try:
         for number, program in enumerate(programs, 1):
             source = "%sdo %s end; print('\\ntried program %d')" % (requires, program, number)
@@ -97,6 +101,15 @@ def try_programs(generation, modules, programs, log, environment=None):
     finally:
         shutil.rmtree(private, ignore_errors=True)
     return evidence
+
+
+def _remove_remains(folder):
+    """Remove the directories that killed trials left; another command can be trying the stack at this moment."""
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        if name.startswith(_PRIVATE) and os.path.isdir(path) and not os.path.islink(path):
+            if time.time() - os.lstat(path).st_mtime >= DAY:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def load_modules(generation, modules, log, environment=None):
