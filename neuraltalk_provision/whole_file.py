@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 _INHERITED = 0o2775
-"""The bits that a new directory can get from the one in which it is: everything but the right of every user to write."""
+"""The bits that a new directory gets from the one in which it is: all but the right of every user to write."""
 
 
 def write(file: Path, content: bytes) -> None:

@@ -91,7 +91,7 @@ def planner(settings: Settings, limit: Sequence[str], known: HostStates | None, 
         share = shares.get(host)
         # There is one lease for all hosts that share a stack root; the first one names its holder.
         held = sharing.refusals(host, share, wanted, known.states) if share else leases.refusals(host, state, take_over)
-        return plan(
+        decided = plan(
             host,
             state.model_copy(update={"busy": busy[host]}),
             wanted[host],
@@ -103,6 +103,9 @@ def planner(settings: Settings, limit: Sequence[str], known: HostStates | None, 
             share=share,
             unpack=unpack,
         )
+        if not limit or share or not decided.changes:
+            return decided
+        return decided.remarked(sharing.unasked(host, state.identity, settings.stack_root))
 
     return lambda unpacks: tuple(decide(host, state, unpacks.get(host)) for host, state in known.states.items())
 

@@ -45,6 +45,17 @@ def of_hosts(states: Mapping[str, HostState]) -> dict[str, Share]:
     return found
 
 
+def unasked(host: str, identity: Identity, root: str) -> str:
+    """What is said of a host of --limit whose stack root can be shared by hosts that are not asked; empty if not."""
+    if len(identity.directories) < 2:  # that of this kernel is the only one: the disk is a local one
+        return ""
+    return (
+        f"{host}: {root} is on a disk that several hosts can use ({identity.filesystem}), and --limit leaves hosts "
+        "out. What becomes current here becomes current for all that share this directory, but nobody asks the others "
+        "whether they are in use, and nothing is verified there: name them too, or leave --limit out"
+    )
+
+
 def refusals(
     host: str, share: Share, recipes: Mapping[str, Recipe], states: Mapping[str, HostState]
 ) -> tuple[str, ...]:

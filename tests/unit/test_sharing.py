@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -136,7 +136,9 @@ def test_cudnn_is_swapped_on_one_machine_alone() -> None:
     assert sharing.refusals("node2", Share("node1", "node1"), {"node1": recipe, "node2": recipe}, BARE) == ()
 
 
-def plans_of(states: dict[str, HostState], monkeypatch: pytest.MonkeyPatch, **wanted: Recipe) -> dict[str, HostPlan]:
+def plans_of(
+    states: dict[str, HostState], monkeypatch: pytest.MonkeyPatch, limit: Sequence[str] = (), **wanted: Recipe
+) -> dict[str, HostPlan]:
     """The plans of hosts, all with the same recipe or with their own."""
     monkeypatch.setattr(
         converge.trust, "open_lock", lambda settings: type("Lock", (), {"by_name": lambda self: {"x": 1}})()
@@ -144,7 +146,7 @@ def plans_of(states: dict[str, HostState], monkeypatch: pytest.MonkeyPatch, **wa
     monkeypatch.setattr(converge.lock, "refuse_no_directory", lambda mirror: None)
     chosen = {name: recipes.HostRecipe(wanted.get(name, RECIPE)) for name in states}
     monkeypatch.setattr(recipes, "of_hosts", lambda *_given: chosen)
-    return {plan.host: plan for plan in converge.make_plans(Settings(), (), HostStates(states))}
+    return {plan.host: plan for plan in converge.make_plans(Settings(), limit, HostStates(states))}
 
 
 def test_second_name_of_a_machine_does_nothing_and_is_refused_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,3 +349,15 @@ def test_cudnn_is_changed_once_on_a_machine_and_machines_that_share_are_done_alo
     assert list(cudnn._each_machine_once(states, "/opt/neuraltalk", Output(as_json=True))) == ["node1"]
     with pytest.raises(UsageError, match="node2 shares /opt/neuraltalk"):
         cudnn._each_machine_once({**states, "node2": host("b", "1")}, "/opt/neuraltalk", Output(as_json=True))
+
+
+def test_host_of_a_limit_whose_stack_root_others_can_share_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a disk that is not known to be local has more digests than that of the own kernel."""
+    states = {"node1": host("a", "1", "e"), "node2": host("b", "1", "e"), "node3": host("c", "3")}
+    plans = plans_of(states, monkeypatch, limit=["node1", "node2", "node3"])
+    said = [name for name, plan in plans.items() if "is on a disk that several hosts can use" in plan.remark]
+    assert said == ["node1"]
+    assert "node1: /opt/neuraltalk is on a disk that several hosts can use (nfs4 on nas:/x)" in plans["node1"].remark
+    assert not any(plan.remark for plan in plans_of(states, monkeypatch).values())
+    current = host("a", "1", "e", kind="converged")
+    assert not plans_of({"node1": current}, monkeypatch, limit=["node1"])["node1"].remark
