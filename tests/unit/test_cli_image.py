@@ -123,7 +123,7 @@ def test_generation_that_is_not_there_is_named(site: Site, capsys: Capture) -> N
     assert "does not have a generation for debian-11-x86_64" in refused(capsys, site, platform="debian-11-x86_64")
     err = refused(capsys, site, "--generation", "f" * 16)
     assert f"does not have the generation {'f' * 16}" in err
-    assert "`provision site` packs what it builds" in err
+    assert "`provision site --mirror mirror` packs what it builds" in err
     assert "'../x' is not the id of a generation" in refused(capsys, site, "--generation", "../x")
     assert "was built for debian-12-x86_64" in refused(capsys, site, "--generation", ID, platform="ubuntu-22-x86_64")
 

@@ -114,7 +114,8 @@ def test_what_a_kill_left_is_replaced(mirror: Path) -> None:
 @pytest.mark.parametrize("verb", ["list", "verify"])
 def test_list_and_verify_show_it(mirror: Path, capsys: pytest.CaptureFixture[str], verb: str) -> None:
     main.boundary(["mirror", verb, "-m", str(mirror)])
-    assert "proofs: none; `provision mirror prove` makes one for each platform" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"proofs: none; `provision mirror prove --mirror {mirror}` makes one for each platform" in said
     proofs.write(mirror, proving.proof(mirror))
     main.boundary(["mirror", verb, "-m", str(mirror)])
     assert "proof of debian-12-x86_64: passed on 2026-11-26" in capsys.readouterr().out
