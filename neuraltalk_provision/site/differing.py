@@ -64,10 +64,14 @@ def _difference(path: str, left: Listed | None, right: Listed | None) -> tuple[s
     if left is None or right is None:
         return ("only the second has it" if left is None else "only the first has it"), _reason(path)
     if left.type != right.type or left.target != right.target:
-        return f"{left.type} {left.target} and {right.type} {right.target}", ""
+        return f"{_kind(left)} and {_kind(right)}", ""
     if left.mode != right.mode:
         return f"mode {left.mode} and {right.mode}", ""
     return f"other content, {left.size} and {right.size} bytes", _reason(path)
+
+
+def _kind(entry: Listed) -> str:
+    return f"a {entry.type}" + (f" to {entry.target}" if entry.target else "")
 
 
 def _reason(path: str) -> str:

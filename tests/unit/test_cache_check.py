@@ -111,6 +111,12 @@ def test_files_that_differ_are_named_with_their_component_and_the_usual_reason(s
     assert "node1 and of node2 differ in 2 entries (1 of no component, 1 of nn):" in first
     assert rest[0].startswith("  bin/python (nn): other content, ")
     assert rest[1] == "  more.log: only the second has it; the usual reason: a log of the build"
+    assert compared.as_json()["differing"][1] == {
+        "path": "more.log",
+        "component": "",
+        "what": "only the second has it",
+        "reason": "a log of the build",
+    }
     assert site.steps[-2:] == [("owners", ["node2"]), ("discard", ["node2"])]
     assert cache.find(site.fleet.settings, GENERATION.id).entry, "the cache stays as it is"
     assert not list((site.fleet.settings.mirror / "cache").rglob(".incoming*"))
@@ -218,7 +224,13 @@ def entry(path: str, **more: Any) -> Listed:
     [
         (entry("x"), None, "x (nn): only the first has it"),
         (entry("x"), entry("x", mode="0755"), "x (nn): mode 0644 and 0755"),
-        (entry("x"), entry("x", type="link", target="y"), "x (nn): file  and link y"),
+        (entry("x"), entry("x", type="directory"), "x (nn): a file and a directory"),
+        (entry("x", type="link", target="y"), entry("x"), "x (nn): a link to y and a file"),
+        (
+            entry("x", type="link", target="y"),
+            entry("x", type="link", target="z"),
+            "x (nn): a link to y and a link to z",
+        ),
         (entry("x"), entry("x", sha256="b" * 64), "x (nn): other content, 1 and 1 bytes"),
     ],
 )
