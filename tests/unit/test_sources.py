@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from neuraltalk_provision.catalogue.gpu import Gpu
 from neuraltalk_provision.fleet import survey
 from neuraltalk_provision.fleet.site_lines import show_found
 from neuraltalk_provision.mirror import cache, cache_needs, signing
@@ -16,13 +17,15 @@ from neuraltalk_provision.mirror.cache_entry import CacheEntry
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.cache import Pack, Runtime
 from neuraltalk_provision.results.host_state import HostState
-from neuraltalk_provision.site import converge, host_state, packages, packing, packs
+from neuraltalk_provision.site import converge, host_state, packages, packing, packs, sources
 from neuraltalk_provision.site import plan as plans
+from neuraltalk_provision.site.events import PlayResults
 from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan
+from neuraltalk_provision.site.sharing import Share
 from neuraltalk_provision.site.unpack import Unpack, by_builder
 from tests.unit import signed
-from tests.unit.plans import HOSTS, state_of
+from tests.unit.plans import HOSTS, part, state_of
 from tests.unit.test_build_once import GENERATION, Fleet, bare, fleet
 from tests.unit.test_generation_pack import sha256
 from tests.unit.test_runtime import HAS
@@ -39,6 +42,7 @@ POOR = {
 """A host on which nothing can be built: no pip, and space only for what is unpacked."""
 NO_ROOT = {**GOOD, "user": {"uid": 1000}}
 """A host that lacks compilers, and nobody may install them."""
+HOPPER = Gpu("modern", "9.0", "/usr/local/cuda-13.0", "13.0", "", "", "", "")
 
 
 class World:
@@ -67,12 +71,12 @@ class World:
     def fits(self, _entry: Any, host: Runtime) -> tuple[str, ...]:
         return ("its glibc is 2.17, needed is 2.36 or later",) if host.machine == "aarch64" else ()
 
-    def fill_cache(self) -> None:
+    def fill_cache(self, left_out: tuple[str, ...] = ()) -> None:
         """Put an entry into the cache whose libjpeg is in a package of the builder."""
         file = cache.incoming(self.fleet.settings.mirror, GENERATION.id)
         file.write_bytes(self.fleet.pack)
         pack = Pack(path="/x", sha256=sha256(self.fleet.pack), size=len(self.fleet.pack), files=1, left_out=())
-        inspected = cache_needs.inspect(file)
+        inspected = replace(cache_needs.inspect(file), lacks=left_out)
         packing.publish(
             packing.Fetched(bare("node9"), file, pack, inspected), Runtime.model_validate(HAS), self.fleet.settings
         )
@@ -241,6 +245,71 @@ def test_entry_that_cannot_be_used_is_said_once_with_the_reason(world: World) ->
     found = world.survey(node1=GOOD, node2=GOOD)
     assert unpacks(found) == {"node2": "unpack what node1 builds"}
     assert [plan.host for plan in found.plans if "is not used: " in plan.remark] == ["node1"]
+
+
+def test_entry_that_needs_what_the_mirror_lacks_cannot_be_used(world: World) -> None:
+    world.fill_cache(left_out=("b" * 64,))
+    found = world.survey(node1=GOOD)
+    assert unpacks(found) == {}
+    assert found.plans[0].remark.endswith("is not used: it needs files that the mirror does not have")
+
+
+def test_hosts_for_which_the_cache_has_nothing_are_not_asked(world: World) -> None:
+    found = world.survey(node1=GOOD)
+    assert (world.fleet.steps, found.plans[0].remark) == ([], "")
+    world.fill_cache()
+    generation = {"stamps": GENERATION.digests, "sealed": True, "manifest": True, "lacks": None}
+    stack = {"current": GENERATION.id, "previous": None, "generations": {GENERATION.id: generation}}
+    found = world.survey(node1={**HOSTS["converged"]["state"], "stack": stack})
+    assert (world.fleet.steps, unpacks(found)) == ([], {})
+
+
+def test_host_that_does_not_say_what_it_has_builds(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.fill_cache()
+    monkeypatch.setattr(world.fleet, "answer_runtime", lambda _request: PlayResults())
+    found = world.survey(node1=GOOD)
+    assert unpacks(found) == {}
+    assert "node1: builds, because it did not say what it has for programs at run time" in found.plans[0].remark
+
+
+def test_host_whose_package_manager_could_not_be_asked_does_not_build_for_others(world: World) -> None:
+    ways = sources.by_builders((bare("node1"), bare("node2")), {"node1"}, world.fleet.settings).unpacks
+    assert {host: way.builder for host, way in ways.items()} == {"node1": "node2"}
+
+
+def test_place_for_a_pack_is_not_needed_where_nobody_builds_for_others(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "unwritable", lambda _mirror: "/srv/mirror is mounted read-only")
+    found = world.survey(node1=GOOD)
+    assert (found.aside, unpacks(found), found.plans[0].remark) == ((), {}, "")
+
+
+def test_host_packs_what_it_has_built_itself_and_nothing_else() -> None:
+    built = replace(bare("node1"), steps=(), sealed=True, has_built=True)
+    assert packs.can_be_packed(built)
+    for other in (
+        replace(built, sealed=False),
+        replace(built, has_built=False),
+        replace(built, share=Share("node2")),
+        replace(built, refusals=("no",)),
+    ):
+        assert not packs.can_be_packed(other)
+
+
+def test_host_is_told_where_the_files_of_a_pack_are(world: World) -> None:
+    world.fill_cache(left_out=("a" * 64,))
+    entry = cache.find(world.fleet.settings, GENERATION.id).entry
+    assert entry
+    recipe = replace(GENERATION, gpu=HOPPER)
+    parts = (*GENERATION.parts, replace(part("own", 3), files=({"file": "own.tgz", "sha256": "b" * 64, "size": 3},)))
+    told = packs.unpacking(entry, replace(recipe, parts=parts), "/mirror", "http://controller:8080")
+    place = f"cache/{GENERATION.id}"
+    assert (told["mirror"], told["url"]) == (f"/mirror/{place}", f"http://controller:8080/{place}")
+    assert [file["sha256"] for file in told["beside"]] == ["a" * 64], "own.tgz is in the tar"
+    assert packs.unpacking(entry, GENERATION, "/mirror", "")["url"] == ""
+    assert packs.outside(recipe) == packs.question(entry.needs, recipe)["directories"] == ["/usr/local/cuda-13.0"]
+    assert packs.outside(GENERATION) == packs.outside(replace(recipe, gpu=replace(HOPPER, toolkit=""))) == []
 
 
 def test_hosts_that_unpack_are_not_asked_for_compilers(world: World) -> None:
