@@ -502,6 +502,29 @@ def test_generation_that_nobody_uses_is_removed(generations: Run, root: Path) ->
         generations("absent", "../x")
 
 
+def test_generation_that_a_run_uses_or_may_use_is_not_removed_by_name(
+    generations: Run, root: Path, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generation = "a" * 16
+    sealed(root, generations, generation)
+    uses = ((None, "which cannot be determined"), ({generation}, "is used by a run or another program"))
+    for in_use, words in uses:
+        monkeypatch.setattr(load("runs.removal"), "generations_in_use", lambda _root, found=in_use: found)
+        with pytest.raises(ModuleError, match=words):
+            generations("absent", generation)
+    assert there(root) == [generation]
+
+
+def test_age_of_a_sealed_generation_and_files_beside_generations_do_not_matter(generations: Run, root: Path) -> None:
+    sealed(root, generations, *"abc")
+    (root / "generations" / "a file").write_text("no generation")
+    for path in (root / "generations").rglob("*"):
+        os.utime(path, (0, 0))
+    said = generations("pruned", keep=3)
+    assert (said["removed"], said["kept"], there(root)) == ([], [], ["a", "a file", *"bc"])
+    assert len(generations("pruned", keep=1)["removed"]) == 2
+
+
 @pytest.mark.parametrize("state", ["previous", "withdrawn"])
 def test_check_mode_promises_no_way_back_to_a_generation_that_is_not_complete(
     generations: Run, root: Path, state: str
@@ -531,6 +554,7 @@ def test_generation_that_cannot_be_removed_fails_no_activation(
     sealed(root, generations, "a", "b", "c", "d")
     for name in "abc":
         generations("current", name)
+    (root / "build" / "b").mkdir(parents=True)
     removal = load("runs.removal")
 
     def rmtree(path: str, **how: Any) -> None:
@@ -544,6 +568,8 @@ def test_generation_that_cannot_be_removed_fails_no_activation(
     (kept,) = said["kept"]
     assert kept["id"] == "b"
     assert "Operation not permitted" in kept["problem"]
+    left = root / "generations" / "b"
+    assert not (left / SEAL).exists() and not (left / "installed").exists(), "nobody may take it for a whole one"
     monkeypatch.undo()
     assert generations("pruned", keep=1)["removed"] == ["b"]  # although it has no seal any more, and was just changed
 
