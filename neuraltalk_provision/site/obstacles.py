@@ -227,7 +227,7 @@ def _mixed(state: HostState, builds: Sequence[str]) -> Iterator[str]:
         package = tried.of_packages(state.packages).get(what, "")
         first, second = (_release(version or package) for version in own)
         # What the OS package will be is not known before it is installed.
-        if tried.USERS[what] not in builds or not any(own) or not first or not second or first == second:
+        if tried.USERS[what] not in builds or not first or not second or first == second:
             continue
         there = f"{one.of} {own[0]}" if own[0] else f"{two.of} {own[1]}"
         other = f"{two.of} {own[1]}" if all(own) else f"{(two if own[0] else one).name} of the OS package, {package}"

@@ -5,15 +5,17 @@ from __future__ import annotations
 import copy
 import resource
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from neuraltalk_provision.results.host_state import HostState
+from neuraltalk_provision.site.obstacles import obstacles
 from neuraltalk_provision.site.plan import plan
 from plugins.module_utils.host import commands, limits
-from tests.unit.plans import HOSTS, RECIPE
+from tests.unit.plans import HOSTS, RECIPE, part
 
 
 @pytest.mark.parametrize(
@@ -53,6 +55,7 @@ def test_limits_of_this_process_are_read(monkeypatch: pytest.MonkeyPatch) -> Non
         ({"cpu": 60}, "the time of a process"),
         ({"nofile": 20}, "the number of open files"),
         ({"nproc": 20}, ""),
+        ({"fsize": 550_000_000, "as": 1 << 30, "cpu": 600, "nofile": 128}, ""),
         ({"fsize": None, "as": 1 << 40, "cpu": None, "nofile": 1024, "nproc": 4096}, ""),
     ],
 )
@@ -62,3 +65,14 @@ def test_limits_that_are_too_small_are_refused(given: dict[str, Any], words: str
     refusals = plan("node1", HostState.model_validate(state), RECIPE).refusals
     assert len(refusals) == bool(words)
     assert all(words in refusal for refusal in refusals)
+
+
+def test_limits_count_for_users_other_than_root_and_where_something_is_built() -> None:
+    state = copy.deepcopy(HOSTS["converged"]["state"]) | {"user": {"uid": 1000}, "limits": {"nproc": 63, "cpu": 1}}
+    del state["stack"]["generations"][RECIPE.id]["stamps"]["nn"]
+    first, second = plan("node1", HostState.model_validate(state), RECIPE).refusals
+    assert "the time of a process" in first and "the number of processes (ulimit -u) is limited to 63" in second
+    account = replace(RECIPE, parts=(*RECIPE.parts, part("account", 0)))
+    state["stack"]["generations"][RECIPE.id]["stamps"]["nn"] = "d-nn"
+    state["user"] = {"uid": 0}
+    assert list(obstacles(HostState.model_validate(state), account, ("account",), pushed=True)) == []

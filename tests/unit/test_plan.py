@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.results.host_state import HostState
+from neuraltalk_provision.site.obstacles import obstacles
 from neuraltalk_provision.site.plan import plan
 from tests.unit.plans import HOSTS, RECIPE, part, planned
 
@@ -66,7 +67,11 @@ def test_python_without_pip_is_refused_unless_pip_comes_with_the_packages(
     state["packages"] = {"gcc": "1", **({"python3-pip": "1"} if installed else {})}
     refusals = plan("node1", HostState.model_validate(state), recipe).refusals
     assert len(refusals) == refused
-    assert all("/usr/bin/python3 (Python 3.11.2) has no pip" in refusal for refusal in refusals)
+    words = "/usr/bin/python3 (Python 3.11.2) has no pip, although the OS package of pip is installed"
+    assert all(words in refusal for refusal in refusals)
+    assert plan("node1", HostState.model_validate(state), RECIPE).refusals == ()  # which installs no Python packages
+    state["platform"] |= {"python": "2.7.18", "executable": "/usr/bin/python", "version": "99"}
+    assert bool(plan("node1", HostState.model_validate(state), recipe).refusals) == (not pip)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +79,9 @@ def test_python_without_pip_is_refused_unless_pip_comes_with_the_packages(
     [
         ("3.11.2", "/usr/bin/python3", "12", 0),
         ("3.12.3", "/usr/local/bin/python3.12", "12", 1),
+        ("3.12.3", "/usr/bin/python3", "12", 1),
         ("3.12.3", "/usr/bin/python3", "99", 0),
+        ("3.12.3", "/usr/bin/python3", "rolling", 0),
         ("3.12.3", "/opt/python/bin/python3", "99", 1),
         ("2.7.18", "/usr/bin/python", "99", 1),  # Amazon Linux 2: python3-pip is for a Python that comes with it
     ],
@@ -110,6 +117,69 @@ def test_program_that_does_not_start_is_refused_if_something_is_built_with_it(na
     state["stack"]["generations"] = {recipe.id: {"stamps": stamps, "sealed": True}}
     state["packages"], state["account"] = dict.fromkeys(recipe.required, "1"), True
     assert plan("node1", HostState.model_validate(state), recipe).refusals == ()
+
+
+@pytest.mark.parametrize(("name", "built"), [("pip", "nn"), ("gcc", "python"), ("libhdf5", "nn")])
+def test_program_that_does_not_start_does_not_matter_to_other_components(name: str, built: str) -> None:
+    recipe = replace(RECIPE, parts=(*RECIPE.parts, part("python", 1), part("hdf5", 1)))
+    state = copy.deepcopy(HOSTS["converged"]["state"])
+    state["broken"] = [{"name": name, "path": f"/usr/local/bin/{name}", "words": "libmpfr.so.4 is missing"}]
+    stamps = {one.name: one.digest for one in recipe.parts if one.name != built}
+    state["stack"]["generations"] = {recipe.id: {"stamps": stamps, "sealed": True}}
+    decided = plan("node1", HostState.model_validate(state), recipe)
+    assert (decided.builds, decided.refusals) == ((built,), ())
+
+
+@pytest.mark.parametrize(
+    ("built", "space", "files"),
+    [
+        ((), 0, 0),
+        (("weights",), 550_000_000, 2_000),
+        (("packages", "weights"), 2_550_000_000, 2_000),  # the archive, and what it contains
+        (("torch", "weights"), 2_090_000_000, 20_000),
+    ],
+)
+def test_disk_of_the_stack_root_needs_space_for_what_is_built(built: tuple[str, ...], space: int, files: int) -> None:
+    recipe = replace(RECIPE, repository={"file": "packages.tar", "sha256": "a" * 64, "size": 1_000_000_000})
+    for free, left, refused in ((space, files, 0), (space - 1, files, 1), (space, files - 1, 1)):
+        disk = {"path": "/opt", "free": max(free, 0), "files": max(left, 0), "writable": True}
+        state = HostState.model_validate({**HOSTS["bare"]["state"], "disk": disk})
+        assert len(list(obstacles(state, recipe, built, pushed=True))) == refused * bool(built)
+
+
+@pytest.mark.parametrize(
+    ("path", "least", "shares"),
+    [
+        ("/usr", {"free": 4_000_000_000, "files": 20_000}, False),
+        ("/var", {"free": 1_000_000_000, "files": 2_000}, False),
+        ("/var", {"free": 3_000_000_000, "files": 2_000}, True),
+        ("/tmp", {"free": 100_000_000, "files": 2_000}, False),
+    ],
+)
+def test_directories_outside_the_stack_root_need_this_much_and_no_more(
+    path: str, least: dict[str, int], shares: bool
+) -> None:
+    recipe = replace(RECIPE, repository={"file": "packages.tar", "sha256": "a" * 64, "size": 1_000_000_000})
+    for given, refused in ((least, 0), *(({**least, name: least[name] - 1}, 1) for name in least)):
+        state = HostState.model_validate({**HOSTS["bare"]["state"], "outside": {path: given}})
+        found = list(obstacles(state, recipe, ("packages", "torch"), pushed=True, shares=shares))
+        assert len(found) == refused
+        assert list(obstacles(state, recipe, ("weights",), pushed=True)) == []
+
+
+def test_scripts_of_packages_run_only_with_dpkg_and_mounts_are_named_if_they_are_known() -> None:
+    no_scripts = {"free": 1 << 40, "executable": False}
+    state = copy.deepcopy(HOSTS["bare"]["state"]) | {"outside": {"/var": no_scripts}}
+    (refusal,) = plan("node1", HostState.model_validate(state), RECIPE).refusals
+    assert "(mount -o remount,exec)" in refusal
+    state["platform"]["managers"] = ["dnf"]
+    assert list(obstacles(HostState.model_validate(state), RECIPE, ("packages",), pushed=True)) == []
+
+
+def test_largest_file_just_fits_where_temporary_files_are() -> None:
+    temporary = {"path": "/var/tmp", "free": 550_000_000, "problem": ""}
+    state = HostState.model_validate({**HOSTS["bare"]["state"], "temporary": temporary})
+    assert plan("node1", state, RECIPE).refusals == ()
 
 
 @pytest.mark.parametrize(
@@ -179,6 +249,7 @@ def test_directories_do_not_matter_where_nothing_is_installed_or_nobody_may() ->
         ({"protoc": "25.1"}, "", ""),
         ({"protoc": "25.1"}, "3.25.1-1", ""),
         ({"protoc": "3.21.12"}, "", ""),
+        ({"protobuf": "3.21.12"}, "", ""),
         ({"protobuf": "25.1"}, "3.21.12-3", "headers of protobuf 25.1, which does not fit protoc of the OS package"),
         ({"protoc": "25.1", "protobuf": "3.21.12"}, "", "which does not fit the headers of protobuf 3.21.12"),
         ({"protoc": "25.1", "protobuf": "25.1"}, "3.21.12-3", ""),
@@ -240,7 +311,10 @@ def test_headers_of_hdf5_that_gcc_cannot_read_are_refused_if_hdf5_is_built() -> 
     recipe = replace(RECIPE, parts=(*RECIPE.parts, part("hdf5", 1)))
     assert plan("node1", HostState.model_validate(state), recipe).refusals == ()  # libc6-dev may be what it lacks
     state["packages"] = dict.fromkeys(recipe.required, "1")
-    (refusal,) = plan("node1", HostState.model_validate(state), recipe).refusals
+    state["broken"] += [{"name": "gcc", "path": "/usr/local/bin/gcc", "words": "no"}]
+    refusal, other = plan("node1", HostState.model_validate(state), recipe).refusals
+    assert "/usr/local/bin/gcc does not start" in other
+    del state["broken"][1]
     assert "gcc cannot read /usr/local/include/hdf5.h, which builds would use: mpi.h: No such file" in refusal
     assert plan("node1", HostState.model_validate(state), RECIPE).refusals == ()
 
