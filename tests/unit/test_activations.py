@@ -29,8 +29,6 @@ from tests.unit.test_gpu import tree
 from tests.unit.test_host_lease import site as site
 from tests.unit.test_operations import telling
 
-pytestmark = pytest.mark.slow
-
 QUIET = Output(as_json=True)
 ELSEWHERE = "alpha pid 7 since 9 boot b space 1 machine m"
 DEAD = controller.name().replace(f"pid {os.getpid()} ", "pid 4194305 ")
@@ -257,6 +255,7 @@ def record(root: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["", "c"])
 def test_rollback_of_an_unconfirmed_activation_with_the_real_playbook(site: Settings, target: str) -> None:
     root = Path(site.stack_root)

@@ -13,8 +13,6 @@ from neuraltalk_provision.site.playbook import Outcome
 from tests.unit import fake_ssh
 from tests.unit.fake_ssh import FakeSsh
 
-pytestmark = pytest.mark.slow
-
 CLOSED = "kex_exchange_identification: Connection closed by remote host\nConnection closed by 192.0.2.1 port 22"
 # What ssh prints if a bastion or a host closes the connection before the login.
 DROPS = (
@@ -116,6 +114,7 @@ def test_program_on_a_host_that_prints_such_words_is_not_taken_for_one() -> None
     assert failure(CLOSED, unreachable=False).code == ""
 
 
+@pytest.mark.slow
 def test_hosts_are_tried_again_with_fewer_at_once_until_all_have_answered(
     ssh: FakeSsh, ask: Callable[..., Outcome], pauses: list[float], tmp_path: Path
 ) -> None:
@@ -137,6 +136,7 @@ def test_hosts_are_tried_again_with_fewer_at_once_until_all_have_answered(
     assert heard.count("runner_on_unreachable") == 4
 
 
+@pytest.mark.slow
 def test_host_that_stays_refused_is_an_error_that_names_forks_and_maxstartups(
     ssh: FakeSsh, ask: Callable[..., Outcome], pauses: list[float]
 ) -> None:
@@ -149,6 +149,7 @@ def test_host_that_stays_refused_is_an_error_that_names_forks_and_maxstartups(
     assert outcome.results.by_host("stack_state")["node1"]["state"]
 
 
+@pytest.mark.slow
 def test_host_that_cannot_be_reached_is_not_tried_again(
     ssh: FakeSsh, ask: Callable[..., Outcome], pauses: list[float]
 ) -> None:

@@ -23,8 +23,6 @@ from neuraltalk_provision.site.events import Failure, PlayResults
 from tests.unit.slurm import Cluster, node
 from tests.unit.test_host_use import lock
 
-pytestmark = pytest.mark.slow
-
 HOST = os.uname()[1].split(".")[0]
 
 
@@ -42,6 +40,7 @@ def site(tmp_path: Path, slurm: str = "auto", **more: Any) -> Settings:
     return Settings(inventory=tmp_path / "hosts.yml", stack_root=str(tmp_path / "stack"), run_user="root", slurm=slurm)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slurm", ["auto", "login"])
 def test_node_is_drained_activated_and_resumed(cluster: Cluster, tmp_path: Path, slurm: str) -> None:
     """The whole loop for one host."""
@@ -70,6 +69,7 @@ def test_node_is_drained_activated_and_resumed(cluster: Cluster, tmp_path: Path,
     assert cluster.nodes["gpu7"]["state"] == "IDLE"
 
 
+@pytest.mark.slow
 def test_slurm_that_does_not_answer_is_never_idle(cluster: Cluster, tmp_path: Path) -> None:
     settings = site(tmp_path, "login")
     (cluster.place / "down").touch()
@@ -80,6 +80,7 @@ def test_slurm_that_does_not_answer_is_never_idle(cluster: Cluster, tmp_path: Pa
     assert [failure.code for failure in changed.failures] == ["busy"]
 
 
+@pytest.mark.slow
 def test_run_makes_a_host_busy_and_without_slurm_nobody_asks_it(cluster: Cluster, tmp_path: Path) -> None:
     settings = site(tmp_path, "none")
     assert use.ask(settings, ["here"])["here"].uses() == ()
@@ -101,6 +102,7 @@ def given(stack: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_return_under_a_run_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     """The real playbook, for a host that had no generation before."""
     settings = site(tmp_path, "none")
@@ -118,6 +120,7 @@ def test_return_under_a_run_is_refused_and_changes_nothing(tmp_path: Path) -> No
     assert not list(stack.rglob("starts.json"))
 
 
+@pytest.mark.slow
 def test_return_of_a_host_that_never_got_the_new_generation_leaves_its_cudnn(tmp_path: Path) -> None:
     """The host was lost while it was activated. An earlier swap of its cuDNN belongs to the generation that it has."""
     settings = site(tmp_path, "none")
@@ -172,6 +175,7 @@ def test_without_a_host_no_playbook_runs() -> None:
     assert use.drain(Settings(), {}, "r1", "x") == use.NodesChanged({})
 
 
+@pytest.mark.slow
 def test_rollback_waits_for_the_run_under_which_it_would_rename_the_link(tmp_path: Path) -> None:
     """The real playbooks: the question, the refusal in the moment of the change, and the change."""
     stack = tmp_path / "stack"

@@ -21,8 +21,6 @@ from plugins.module_utils.host import commands, disk, errors, files, lua, outcom
 from tests.unit.test_module_grammar import python27
 from tests.unit.waiting import until
 
-pytestmark = pytest.mark.slow
-
 
 def test_file_is_written_whole_with_its_mode_and_directory(tmp_path: Path) -> None:
     file = tmp_path / "a 'new' folder" / "f"
@@ -200,6 +198,7 @@ def test_command_that_cannot_be_started_is_named(tmp_path: Path) -> None:
     assert caught.value.details["log"] == str(tmp_path / "x.log")
 
 
+@pytest.mark.slow
 def test_time_that_is_up_ends_the_command_and_its_children(tmp_path: Path) -> None:
     script = f"sh -c 'echo $$ > {tmp_path}/child; sleep 60' & wait"
     outcome = commands.run_logged(["sh", "-c", script], str(tmp_path / "x.log"), timeout=1)

@@ -27,8 +27,6 @@ from neuraltalk_provision.site import controller, leases, playbook
 from tests.unit.modules import ModuleError
 from tests.unit.plans import state_of
 
-pytestmark = pytest.mark.slow
-
 Run = Callable[..., dict[str, Any]]
 A = "alpha pid 7 since 9 boot b space 1 machine m"
 B = "beta pid 8 since 9 boot c space 1 machine n"
@@ -143,6 +141,7 @@ except StackError as error:
 """
 
 
+@pytest.mark.slow
 def test_of_many_that_come_at_once_one_gets_it(tmp_path: Path) -> None:
     """Processes of their own, held at the door until all are there."""
     words = [sys.executable, "-c", RACE, str(paths.plugins()), str(tmp_path / "root")]
@@ -290,6 +289,7 @@ def roll_back(site: Settings, over: str = "") -> playbook.Outcome:
     )
 
 
+@pytest.mark.slow
 def test_second_controller_is_refused_while_the_first_lives_and_takes_over_when_it_is_dead(site: Settings) -> None:
     """With a controller of its own process, and the real playbook."""
     root = Path(site.stack_root)
@@ -316,6 +316,7 @@ def test_second_controller_is_refused_while_the_first_lives_and_takes_over_when_
     assert not (root / "lease.json").exists()
 
 
+@pytest.mark.slow
 def test_lease_is_given_back_when_the_command_failed(site: Settings) -> None:
     Path(site.stack_root, "history.json").unlink()
     (failure,) = roll_back(site).results.failures
@@ -323,6 +324,7 @@ def test_lease_is_given_back_when_the_command_failed(site: Settings) -> None:
     assert not Path(site.stack_root, "lease.json").exists()
 
 
+@pytest.mark.slow
 def test_leases_are_given_back_at_the_end_whatever_happened(site: Settings) -> None:
     root = Path(site.stack_root)
     lease = {"holder": controller.name(), "host": "here", "what": "provision site", "since": 1764112380}
@@ -333,6 +335,7 @@ def test_leases_are_given_back_at_the_end_whatever_happened(site: Settings) -> N
     assert not (root / "lease.json").exists()
 
 
+@pytest.mark.slow
 def test_machine_under_two_names_is_rolled_back_once(site: Settings) -> None:
     """With the real module and the real playbook: the names have nothing but the machine in common."""
     inventory = yaml.safe_load(site.inventory.read_text())
