@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -101,9 +102,50 @@ def test_two_names_of_one_host_are_refused(run_module: Run, tmp_path: Path) -> N
 @pytest.mark.parametrize("text", ["", "{", "7", '{"holder": 7, "since": "x"}', '{"since": true}', "\0" * 50])
 def test_lease_that_cannot_be_read_is_somebodys(run_module: Run, tmp_path: Path, text: str) -> None:
     (tmp_path / "lease.json").write_text(text)
-    with pytest.raises(ModuleError, match="somebody has had it since 20"):
-        take(run_module, tmp_path, B)
+    for holder in (B, ""):
+        with pytest.raises(ModuleError, match="somebody has had it since 20"):
+            take(run_module, tmp_path, holder)
+    assert release(run_module, tmp_path, B)["lease"] is not None
+    assert release(run_module, tmp_path, B, over="damaged")["lease"] is None
+    (tmp_path / "lease.json").write_text(text)
     assert take(run_module, tmp_path, B, over="damaged")["lease"]["holder"] == B
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_lease_that_is_no_file_is_somebodys(module: ModuleType, tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "lease.json")
+    assert module.read_lease(str(tmp_path)) == {"holder": "", "host": "", "what": "", "since": 0}
+
+
+@pytest.mark.parametrize(("since", "expected"), [(0, 0), ((1 << 40) - 1, (1 << 40) - 1), (1 << 40, 7), (-1, 7)])
+def test_time_of_a_lease_that_cannot_be_is_that_of_its_file(
+    module: ModuleType, tmp_path: Path, since: int, expected: int
+) -> None:
+    (tmp_path / "lease.json").write_text(json.dumps({"holder": None, "since": since}))
+    os.utime(tmp_path / "lease.json", (7, 7))
+    assert module.read_lease(str(tmp_path)) == {"holder": "", "host": "", "what": "", "since": expected}
+
+
+def test_release_says_whether_there_was_a_lease_of_ours_and_lets_runs_start(module: ModuleType, tmp_path: Path) -> None:
+    root = str(tmp_path / "root")
+    assert module.release(root, A, "node1") is False
+    module.take(root, A, "node1", "site")
+    starts = Path(root, "starts.json")
+    starts.touch()
+    assert module.release(root, B, "node1") is False
+    assert starts.exists()
+    assert module.release(root, A, "node1") is True
+    assert not starts.exists()
+    assert module.release(root, A, "node1") is False
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_directory_on_a_network_file_system_gets_an_id_with_its_first_lease(
+    module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, local: bool
+) -> None:
+    monkeypatch.setattr(module, "is_local", lambda _root: local)
+    module.take(str(tmp_path), A, "node1", "site")
+    assert (tmp_path / "root-id.json").exists() is not local
 
 
 def test_words_of_a_lease_reach_no_terminal_as_they_are(run_module: Run, tmp_path: Path) -> None:
@@ -182,6 +224,31 @@ def test_lock_is_for_its_owner_alone(module: ModuleType, tmp_path: Path) -> None
         os.umask(before)
     assert stat.S_IMODE((tmp_path / ".lease.lock").stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "lease.json").stat().st_mode) == 0o644
+
+
+def test_lock_that_others_could_open_is_closed_to_them_and_names_its_holder_alone(
+    module: ModuleType, tmp_path: Path
+) -> None:
+    lock = tmp_path / ".lease.lock"
+    lock.write_text("123456789012345\n")
+    lock.chmod(0o644)
+    with module.Lock(str(tmp_path)):
+        assert (stat.S_IMODE(lock.stat().st_mode), lock.read_text()) == (0o600, f"{os.getpid()}\n")
+
+
+def test_lock_that_is_held_for_a_moment_is_waited_for(module: ModuleType, tmp_path: Path) -> None:
+    first = module.Lock(str(tmp_path)).__enter__()
+    release = threading.Timer(0.15, first.__exit__)
+    release.start()
+    with module.Lock(str(tmp_path), timeout=20):
+        release.join()
+
+
+def test_holder_of_a_lock_who_wrote_nothing_is_unknown(module: ModuleType, tmp_path: Path) -> None:
+    with module.Lock(str(tmp_path)):
+        os.truncate(tmp_path / ".lease.lock", 0)
+        with pytest.raises(module.StackError, match="by pid unknown: end that process"):
+            module.Lock(str(tmp_path), timeout=0).__enter__()
 
 
 def test_lock_that_is_held_is_told_with_its_holder_after_a_time(module: ModuleType, tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def check_free(root, holder, host, over):
     for nobody, `damaged` for a lease that names no holder.
     """
     lease = read_lease(root)
-    if lease is None or (over and over == (lease["holder"] or "damaged")):
+    if lease is None or over == (lease["holder"] or "damaged"):
         return
     if holder and lease["holder"] == holder:
         if lease["host"] != host:
@@ -185,8 +185,9 @@ def release(root, holder, host, over=""):
         return False
     with Lock(root):
         lease = read_lease(root)
-        is_ours = bool(lease) and (lease["holder"], lease["host"]) == (holder, host)
-        ends = is_ours or bool(lease and over) and over == (lease["holder"] or "damaged")
+        ends = lease is not None and (
+            (lease["holder"], lease["host"]) == (holder, host) or over == (lease["holder"] or "damaged")
+        )
         if ends:
             remove(path_of(root))
             remove(os.path.join(root, layout.STARTS))  # it counts only with the lease
