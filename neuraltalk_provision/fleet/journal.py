@@ -198,11 +198,9 @@ class Journal(Reader):
 
     def finish(self, status: Status) -> None:
         """Record that the rollout is no longer running, and why."""
-        ended = None if status is Status.RUNNING else self._now()
+        values = (status, self._now(), self._current())
         with self._writing() as writing:
-            writing.execute(
-                "UPDATE rollouts SET status = ?, ended = ? WHERE number = ?", (status, ended, self._current())
-            )
+            writing.execute("UPDATE rollouts SET status = ?, ended = ? WHERE number = ?", values)
 
     def _current(self) -> int:
         assert self._number, "no rollout was begun or continued"

@@ -240,6 +240,22 @@ def test_directory_that_cannot_be_written_is_refused(
     refused(run_module, tree, archive, "lib64 cannot be written")
 
 
+def test_directories_on_different_file_systems_are_refused(
+    module: ModuleType, inspection: ModuleType, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rename between them would be a copy."""
+    module.check_tree(inspection.Tree(str(tree)))
+    stat = os.stat
+
+    def elsewhere(path: Any, **how: Any) -> os.stat_result:
+        found = stat(path, **how)
+        return os.stat_result((*found[:2], found.st_dev + 1, *found[3:])) if path == str(tree / "lib64") else found
+
+    monkeypatch.setattr(module.os, "stat", elsewhere)
+    with pytest.raises(module.StackError, match="its include and its lib64 are on different file systems"):
+        module.check_tree(inspection.Tree(str(tree)))
+
+
 def test_full_disk_is_known_before_anything_is_unpacked(
     archiving: ModuleType, run_module: Run, tree: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -152,6 +152,7 @@ def test_unfinished_rollout_is_continued_where_it_was(file: Path, status: Status
         found = writing.resume()
         assert (found.id, found.status, found.ended) == (begun.id, Status.RUNNING, None)
         assert found.outcome("node1", Step.STAGE) is Outcome.DONE
+        assert (newest(file).status, newest(file).ended) == (Status.RUNNING, None)
         writing.ended("node2", Step.STAGE, Outcome.DONE)
     assert newest(file).hosts_with(Step.STAGE, Outcome.DONE) == ("node1", "node2")
 

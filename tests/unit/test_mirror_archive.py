@@ -193,6 +193,10 @@ def test_archive_packed_with_a_dot_before_its_directory_is_refused_with_the_cure
     assert "it has no file called f.txt, sub/*.txt" in caught.value.message
     assert "Its names begin with ./" in caught.value.advice
     assert "tar czf x.tgz x" in caught.value.advice
+    one_too_many = {"x/README": "", **{f"x/{name}": text for name, text in TREE.items()}}
+    with pytest.raises(MirrorError) as caught:
+        archive.inspect(pack(tmp_path / "y.tgz", one_too_many), ARTIFACT)
+    assert "one directory too many: pack x from outside" in caught.value.advice
 
 
 def test_archive_packed_from_inside_with_a_dot_is_accepted(tmp_path: Path) -> None:
@@ -213,6 +217,14 @@ def test_archive_with_an_empty_submodule_is_refused_with_the_cure(tmp_path: Path
         archive.inspect(file, ARTIFACT)
     assert "sub/*.txt" in caught.value.message
     assert "git submodule update --init --recursive" in caught.value.advice
+
+
+def test_directory_in_the_place_of_a_file_is_told(tmp_path: Path) -> None:
+    file = pack(tmp_path / "x.tgz", {"x/sub/g.txt": "g"}, [member("x/f.txt", tarfile.DIRTYPE)])
+    with pytest.raises(MirrorError) as caught:
+        archive.inspect(file, ARTIFACT)
+    assert caught.value.message.endswith("it has no file called f.txt")
+    assert caught.value.advice.startswith("There is a directory of that name where a file is needed")
 
 
 @pytest.mark.parametrize("lost", [1, 8, 100, 5000, 100_000])
@@ -277,3 +289,20 @@ def test_edit_whose_pattern_is_gone_says_that_nothing_looks_alike(tmp_path: Path
     words = refusal(bad, TORCH_ARTIFACT, (EDIT,))
     assert "occurs 0 times" in words
     assert words.endswith("none")
+
+
+def test_file_of_an_edit_that_is_not_there_is_told(tmp_path: Path) -> None:
+    edit = EDIT.model_copy(update={"file": "gone.sh"})
+    assert "gone.sh: 'git fetch' occurs 0 times" in refusal(
+        pack(tmp_path / "torch.tgz", TORCH), TORCH_ARTIFACT, (edit,)
+    )
+
+
+def test_text_that_is_too_large_is_refused_before_it_is_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "LONGEST_TEXT", 10)
+    file = pack(tmp_path / "x.tgz", {"x/f.txt": "5 five", "x/sub/g.txt": "12345"})
+    assert archive.read(file, ARTIFACT, ("f.txt",)).texts == {"f.txt": "5 five"}
+    with pytest.raises(MirrorError, match=r"x/sub/g\.txt is too large for a text: it has 5 bytes"):
+        archive.read(file, ARTIFACT, ("*.txt",))
