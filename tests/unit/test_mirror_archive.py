@@ -301,8 +301,8 @@ def test_file_of_an_edit_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_text_that_is_too_large_is_refused_before_it_is_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive, "LONGEST_TEXT", 10)
-    file = pack(tmp_path / "x.tgz", {"x/f.txt": "5 five", "x/sub/g.txt": "12345"})
-    assert archive.read(file, ARTIFACT, ("f.txt",)).texts == {"f.txt": "5 five"}
+    monkeypatch.setattr(archive, "LONGEST_TEXT", 1000)
+    file = pack(tmp_path / "x.tgz", {"x/f.txt": "f" * 996, "x/sub/g.txt": "12345"})
+    assert archive.read(file, ARTIFACT, ("f.txt",)).texts == {"f.txt": "f" * 996}
     with pytest.raises(MirrorError, match=r"x/sub/g\.txt is too large for a text: it has 5 bytes"):
         archive.read(file, ARTIFACT, ("*.txt",))
