@@ -116,32 +116,31 @@ def test_variables_that_change_ansible_itself_cannot_be_named(tmp_path: Path) ->
             settings.load(tmp_path / "provision.yml")
 
 
-def test_ssh_gets_relative_paths_as_they_are_and_runs_where_the_user_stands(
-    ssh: FakeSsh, ask: Ask, here: Path, tmp_path: Path
+def test_ssh_gets_paths_that_count_from_where_the_user_stands_or_from_the_inventory(
+    ssh: FakeSsh, ask: Ask, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    relative = {
+    """node1 has relative paths, node2 the directory of its inventory, and node3 the key of the environment."""
+    monkeypatch.setenv("ANSIBLE_PRIVATE_KEY_FILE", "keys/id")
+    file = fake_ssh.inventory(tmp_path / "site" / "hosts.yml", 3)
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    content["all"]["hosts"]["node1"] = {
         "ansible_ssh_private_key_file": "keys/id",
         "ansible_ssh_common_args": "-o UserKnownHostsFile=known_hosts -o ProxyCommand='./jump %h'",
         "ansible_ssh_extra_args": "-F ssh_config",
     }
-    assert hosts(ask(fake_ssh.inventory(tmp_path / "site" / "hosts.yml", **relative))) == ["node1"]
+    content["all"]["hosts"]["node2"] = {"ansible_ssh_private_key_file": "{{ inventory_dir }}/keys/id"}
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert hosts(ask(file)) == ["node1", "node2", "node3"]
     assert {call.partition(": ")[0] for call in ssh.calls} == {str(here)}
-    options = ('IdentityFile="keys/id"', "UserKnownHostsFile=known_hosts", "ProxyCommand=./jump %h", "-F ssh_config")
-    assert all(option in call for call in ssh.calls for option in options)
-
-
-def test_key_in_the_environment_counts_from_where_the_user_stands(
-    ssh: FakeSsh, ask: Ask, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ANSIBLE_PRIVATE_KEY_FILE", "keys/id")
-    ask(fake_ssh.inventory(tmp_path / "site" / "hosts.yml"))
-    assert all(f'IdentityFile="{here}/keys/id"' in call for call in ssh.calls)
-
-
-def test_directory_of_the_inventory_can_be_named(ssh: FakeSsh, ask: Ask, tmp_path: Path) -> None:
-    key = {"ansible_ssh_private_key_file": "{{ inventory_dir }}/keys/id"}
-    ask(fake_ssh.inventory(tmp_path / "site" / "hosts.yml", **key))
-    assert all(f'IdentityFile="{tmp_path}/site/keys/id"' in call for call in ssh.calls)
+    relative = ('IdentityFile="keys/id"', "UserKnownHostsFile=known_hosts", "ProxyCommand=./jump %h", "-F ssh_config")
+    expected = {
+        "node1": relative,
+        "node2": (f'IdentityFile="{tmp_path}/site/keys/id"',),
+        "node3": (f'IdentityFile="{here}/keys/id"',),
+    }
+    for host, options in expected.items():
+        calls = [call for call in ssh.calls if f" {host} " in call]
+        assert calls and all(option in call for call in calls for option in options)
 
 
 @pytest.mark.parametrize("variable", ["ANSIBLE_VAULT_PASSWORD_FILE", "ANSIBLE_VAULT_IDENTITY_LIST"])

@@ -18,8 +18,6 @@ import pytest
 
 from tests.unit.modules import ModuleError
 
-pytestmark = pytest.mark.slow
-
 Run = Callable[..., dict[str, Any]]
 
 
@@ -74,6 +72,7 @@ def test_text_of_an_earlier_run_does_not_count(run_module: Run, tmp_path: Path) 
         run_module("logged_command", argv=["true"], log=tmp_path / "x.log", expect="done")
 
 
+@pytest.mark.slow
 def test_time_that_is_up_is_told(run_module: Run, tmp_path: Path) -> None:
     with pytest.raises(ModuleError, match="sleep 60 failed \\(ran longer than 1 s\\)"):
         run_module("logged_command", argv=["sleep", "60"], log=tmp_path / "x.log", time_limit=1)
@@ -163,6 +162,7 @@ def test_failure_tells_no_token(run_module: Run, pip: Callable[..., Path], tmp_p
     assert "s3cr3t" not in str(caught.value) + (tmp_path / "x.log").read_text()
 
 
+@pytest.mark.slow
 def test_real_pip_reads_the_netrc(run_module: Run, tmp_path: Path) -> None:
     """pip of this Python, against an index that writes down who asked."""
     asked: list[str] = []
@@ -201,6 +201,7 @@ trusted-host = index.example.org
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
@@ -241,6 +242,7 @@ def test_pip_that_cannot_list_its_settings_gets_those_that_let_it_install(run_mo
     assert {"PIP_USER=0", "PIP_REQUIRE_VIRTUALENV=0"} <= set((tmp_path / "x.log").read_text().splitlines())
 
 
+@pytest.mark.slow
 def test_real_pip_installs_into_a_directory_in_spite_of_its_configuration(
     run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
 from pathlib import Path
 
 import pytest
@@ -10,46 +10,37 @@ import yaml
 from ansible.executor import interpreter_discovery
 
 from neuraltalk_provision.site import playbook
-from neuraltalk_provision.site.playbook import Outcome, Request
+from neuraltalk_provision.site.playbook import Request
 from plugins.callback import bounded_events
 from tests.unit import fake_ssh
-from tests.unit.fake_ssh import FakeSsh
-
-pytestmark = pytest.mark.slow
 
 RESULT = '{"changed": false, "invocation": {"module_args": {}}}'
-PRINTED = {
-    "text in braces": ("{node1 is for the group of vision}", ""),
-    "an object": ('{"motd": "welcome"}', ""),
-    "before and after": ('{"motd": 1}\n{', '{"bye": 1}\n}'),
-}
+PRINTED = (
+    ("{node1 is for the group of vision}", ""),
+    ('{"motd": "welcome"}', ""),
+    ('{"motd": 1}\n{', '{"bye": 1}\n}'),
+)
+"""(what a login prints before a module's result, what it prints afterwards)."""
 
 
-@pytest.fixture
-def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Outcome]:
-    """Runs one module of ours and one of Ansible's on a host whose login prints something before and after."""
-
-    def ask(before: str, after: str) -> Outcome:
-        ssh: FakeSsh = fake_ssh.put_on_path(tmp_path, monkeypatch)
-        ssh.behave(f"cat <<'end'\n{before}\nend\nsh -c \"$last\"; rc=$?\ncat <<'end'\n{after}\nend\nexit $rc")
-        asked = {"stack_root": str(tmp_path / "stack"), "packages": [], "run_user": "root"}
-        tasks = [
-            {"ansible.builtin.stat": {"path": "/"}},
-            {"neuraltalk.provision.stack_state": {**asked, "variables": []}},
-        ]
-        play = tmp_path / "play.yml"
-        play.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
-        return playbook.run(Request(str(play), fake_ssh.inventory(tmp_path / "hosts.yml")))
-
-    return ask
-
-
-@pytest.mark.parametrize("kind", PRINTED)
-def test_result_is_found_beside_what_a_login_script_prints(ask: Callable[[str, str], Outcome], kind: str) -> None:
-    outcome = ask(*PRINTED[kind])
-    assert outcome.results.failures == ()
-    assert outcome.results.by_host("ansible.builtin.stat")["node1"]["stat"]["isdir"]
-    assert outcome.results.by_host("stack_state")["node1"]["state"]["platform"]
+@pytest.mark.slow
+def test_result_is_found_beside_what_a_login_script_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One module of ours and one of Ansible's, on hosts whose login prints something before and after."""
+    ssh = fake_ssh.put_on_path(tmp_path, monkeypatch)
+    cases = "".join(
+        f"node{number}) before={shlex.quote(before)} after={shlex.quote(after)} ;;\n"
+        for number, (before, after) in enumerate(PRINTED, start=1)
+    )
+    ssh.behave(f'case "$host" in\n{cases}esac\necho "$before"; sh -c "$last"; rc=$?; echo "$after"; exit $rc')
+    asked = {"stack_root": str(tmp_path / "stack"), "packages": [], "run_user": "root", "variables": []}
+    tasks = [{"ansible.builtin.stat": {"path": "/"}}, {"neuraltalk.provision.stack_state": asked}]
+    play = tmp_path / "play.yml"
+    play.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
+    results = playbook.run(Request(str(play), fake_ssh.inventory(tmp_path / "hosts.yml", len(PRINTED)))).results
+    assert results.failures == ()
+    for number in range(1, len(PRINTED) + 1):
+        assert results.by_host("ansible.builtin.stat")[f"node{number}"]["stat"]["isdir"]
+        assert results.by_host("stack_state")[f"node{number}"]["state"]["platform"]
 
 
 def test_interpreters_are_found_behind_what_a_login_script_prints() -> None:
