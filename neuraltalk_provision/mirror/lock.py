@@ -170,7 +170,7 @@ def _exists(file: Path) -> bool:
 def _place(content: Any, location: tuple[int | str, ...]) -> str:
     """Where the lock is wrong: the entry by its name, then the field."""
     words = [str(part) for part in location]
-    if len(location) > 1 and location[0] == "artifacts" and isinstance(location[1], int):
+    if len(location) > 1 and isinstance(location[1], int):  # only artifacts have fields below them
         entry = content["artifacts"][location[1]]
         name = entry.get("name") if isinstance(entry, dict) else None
         words[:2] = [str(name)[:200] if name else f"the artifact at position {location[1] + 1}"]

@@ -60,6 +60,11 @@ def test_entry_takes_the_place_of_the_one_of_its_name_and_entries_are_sorted() -
         pytest.param(lock_text(entry(file="a b.tgz")), "torch: file", id="a space"),
         pytest.param(lock_text(entry(file=".hidden")), "torch: file", id="a hidden file"),
         pytest.param(lock_text(entry(colour="red")), "torch: colour", id="an unknown field"),
+        pytest.param(lock_text(entry(sha256="A")), "torch: sha256: 'A' is not a sha256 in 64 digits", id="a digest"),
+        pytest.param(lock_text(entry(file="a b")), "torch: file: 'a b' is not a plain file name", id="a plain name"),
+        pytest.param(lock_text(entry(), entry(name="")), "the artifact at position 2: name", id="no name"),
+        pytest.param("artifacts: [7]\n", "the artifact at position 1: ", id="no entry"),
+        pytest.param("7\n", "the whole file: ", id="no mapping"),
         pytest.param(lock_text(entry(), entry(file="b.tgz")), "contains duplicates: torch", id="a name twice"),
         pytest.param(lock_text(entry(), entry("nn")), "contains duplicates: torch.tgz", id="a file twice"),
     ],
@@ -85,8 +90,56 @@ def test_missing_mirror_is_named_and_says_how_to_start_one(tmp_path: Path) -> No
 
 
 def test_mirror_without_a_lock_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(MirrorError, match=r"has no mirror\.lock"):
+    with pytest.raises(MirrorError, match=r"has no mirror\.lock") as caught:
         lock.read(tmp_path)
+    assert caught.value.advice.endswith("`provision mirror add FILE...` creates it.")
+    (tmp_path / "torch.tgz").touch()
+    with pytest.raises(MirrorError, match=r"has no mirror\.lock") as caught:
+        lock.read(tmp_path)
+    assert caught.value.advice.endswith("`provision mirror add --all`.")
+
+
+@pytest.mark.parametrize(("count", "words"), [(5, "1, 2, 3, 4, 5"), (7, "1, 2, 3, 4, 5 and 2 more")])
+def test_mirror_whose_lock_was_lost_is_not_new(tmp_path: Path, count: int, words: str) -> None:
+    for name in (".hidden", "mirror.lock.sig"):
+        (tmp_path / name).touch()
+    (tmp_path / "cache").mkdir()
+    assert lock.is_new(tmp_path) and lock.is_new(tmp_path / "none")
+    for number in range(1, count + 1):
+        (tmp_path / str(number)).touch()
+    with pytest.raises(MirrorError) as caught:
+        lock.is_new(tmp_path)
+    assert caught.value.message.endswith(f"but it has files: {words}")
+    listed = lock.Lock(artifacts=(lock.Entry.model_validate(entry(file="1")),))
+    assert lock.unlisted(tmp_path, listed) == [str(number) for number in range(2, count + 1)]
+    lock.write(tmp_path, listed)
+    assert not lock.is_new(tmp_path)
+
+
+@pytest.mark.parametrize("looks", [True, False])
+@pytest.mark.parametrize(
+    ("error", "words", "advice"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied"), "Permission denied", "as a user who may read the mirror"),
+        (OSError("more than 512 kB"), "more than 512 kB", "Restore the lock"),
+    ],
+)
+def test_lock_that_cannot_be_read_is_told_with_the_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, words: str, advice: str, looks: bool
+) -> None:
+    lock.write(tmp_path, lock.Lock())
+
+    def fail(*_given: object) -> None:
+        raise error
+
+    monkeypatch.setattr(*((lock.bounded, "read") if looks else (Path, "lstat")), fail)
+    with pytest.raises(MirrorError) as caught:
+        lock.read(tmp_path)
+    if looks:
+        assert caught.value.message.endswith(f"mirror.lock cannot be read: {words}")
+        assert advice in caught.value.advice
+    else:
+        assert "as a user who may read the mirror, or repair its file system" in caught.value.advice
 
 
 def test_lock_that_is_not_text_is_refused(tmp_path: Path) -> None:
