@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision import wave_rules
-from neuraltalk_provision.errors import HostError, InterruptError, ProvisionError, UsageError
+from neuraltalk_provision.errors import HostError, InterruptError, MirrorError, ProvisionError, UsageError
 from neuraltalk_provision.fleet import command, idle, running
 from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.outcome import FleetOutcome, raise_failures
@@ -218,6 +218,7 @@ def test_staging_alone_activates_nothing_and_activation_alone_builds_nothing(fle
     outcome = carried_out(found(), settings, Phase.STAGE_ONLY)
     assert [name for name, _ in fleet.ran] == ["site.yml", "release.yml"]
     assert outcome.succeeded and outcome.site.activated == ()
+    assert {entry.wave for entry in newest(settings).hosts} == {1}
     fleet.ran.clear()
     outcome = carried_out(found("staged"), settings, Phase.ACTIVATE)
     assert {name for name, _ in fleet.ran} == {"activate.yml", "release.yml"}
@@ -515,6 +516,61 @@ def test_hosts_in_use_stop_the_command_before_anything_if_so_wanted(fleet: Fleet
     assert fleet.ran == []
 
 
+def test_hosts_in_use_can_be_staged_and_their_staging_continued(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings.model_copy(update={"busy": "refuse"})
+    outdated = found("outdated")
+    fleet.uses = {"node3": {"runs": [RUN]}}
+    assert command.in_use(outdated, Phase.STAGE_ONLY, settings, ()) == {}
+    with pytest.raises(UsageError, match="node3 is in use"):
+        command.in_use(outdated, Phase.FULL, settings, ())
+
+    def die(_playbook: str) -> None:
+        raise SystemExit(9)
+
+    fleet.before = die
+    with pytest.raises(SystemExit):
+        carried_out(outdated, settings, Phase.STAGE_ONLY)
+    fleet.before = lambda _: None
+    assert resumed(monkeypatch, settings, outdated).succeeded
+
+
+def test_damaged_mirror_stops_the_command_before_any_host_is_changed(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_at(fleet, 1)
+    with pytest.raises(SystemExit):
+        carried_out(found("staged"), settings)
+    fleet.before, fleet.ran = lambda _: None, []
+
+    def damaged(*_given: object) -> None:
+        raise MirrorError("nn.tgz is damaged")
+
+    monkeypatch.setattr(converge, "check_mirror", damaged)
+    with pytest.raises(MirrorError, match="is damaged"):
+        resumed(monkeypatch, settings, found("staged"))
+    with pytest.raises(MirrorError, match="is damaged"):
+        carried_out(found("staged"), settings)
+    assert fleet.ran == []
+
+
+def test_continued_rollout_shows_what_was_found_and_stops_if_too_many_hosts_are_off(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_at(fleet, 1)
+    with pytest.raises(SystemExit):
+        carried_out(found("staged"), settings)
+    fleet.before, fleet.ran = lambda _: None, []
+    now = found("staged", HOSTS[:2], tuple(replace(OFF, host=host) for host in HOSTS[2:]))
+    monkeypatch.setattr("neuraltalk_provision.fleet.survey.survey", lambda *_, **__: now)
+    shown = list[Survey]()
+    with pytest.raises(HostError, match="4 of 6 hosts"):
+        command.resume((), settings, Output(as_json=True), shown.append)
+    assert [len(survey.aside) for survey in shown] == [4]
+    assert fleet.ran == []
+
+
 @pytest.mark.slow
 def test_hosts_in_use_are_waited_for(fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     fleet.uses = {"node1": {"runs": [RUN]}}
@@ -572,6 +628,9 @@ def test_controller_that_asked_the_hosts_before_another_one_changed_them_begins_
 def test_a_fleet_with_nothing_to_do_writes_no_journal(fleet: Fleet, settings: Settings) -> None:
     outcome = carried_out(found("converged"), settings)
     assert fleet.ran == [] and outcome.succeeded and not settings.journal.exists()
+    left = found("converged")
+    carried_out(replace(left, plans=(replace(left.plans[0], over="a dead one"), *left.plans[1:])), settings)
+    assert fleet.ran == [("release.yml", ("node1",))]
 
 
 def test_a_host_that_is_off_is_told_although_the_others_need_nothing(fleet: Fleet, settings: Settings) -> None:
