@@ -210,13 +210,19 @@ def damage_grow(file: Path) -> None:
     file.write_bytes(file.read_bytes() + b"x")
 
 
+def damage_replace(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
 @pytest.mark.parametrize(
     ("damage", "problem", "detail"),
     [
         (Path.unlink, "missing", "the lock contains it as weights"),
         (damage_truncate, "truncated", "it has 12,793 of 12,800 bytes"),
         (damage_alter, "altered", "the lock says"),
-        (damage_grow, "altered", "the lock says"),
+        (damage_grow, "altered", "bytes, the lock says 12,800"),
+        (damage_replace, "unreadable", "it is not a regular file"),
     ],
 )
 def test_verify_names_the_file_and_what_happened_to_it(
