@@ -23,6 +23,7 @@ from neuraltalk_provision.mirror import lock, store
 from tests.gpu import machine
 from tests.real import brought, training, vgg16
 
+PROVISION = (sys.executable, "-m", "neuraltalk_provision")
 HOST = "card"
 """The name of this machine in its inventory."""
 ACCOUNT = "neuraltalk"
@@ -45,24 +46,23 @@ class Job:
     problems: list[str] = field(default_factory=list)
 
     def provision(self, *words: str, code: int | None = 0) -> str:
-        """What a command prints on stdout; another exit code than `code` is a problem, None accepts every one."""
+        """What a command prints on stdout; another exit code than `code` is a problem, None accepts every one.
+
+        Its output is in files from the beginning, so that it is there also if this program is killed.
+        """
         line = f"provision {' '.join(words)}"
         print(f"\n$ {line}", flush=True)
+        name = f"{len(self.steps) + 1:02d}-{words[0]}"
+        out, err = self.work / f"{name}.out.log", self.work / f"{name}.err.log"
         started = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, "-m", "neuraltalk_provision", *words],
-            cwd=self.work,
-            check=False,
-            capture_output=True,
-            text=True,
-        )
+        with out.open("w") as stdout, err.open("w") as stderr:
+            ended = subprocess.run([*PROVISION, *words], cwd=self.work, check=False, stdout=stdout, stderr=stderr)
         seconds = round(time.monotonic() - started, 1)
-        print(f"{done.stdout[-4000:]}{done.stderr[-4000:]}\nexit code {done.returncode} after {seconds} s", flush=True)
-        number = len(self.steps) + 1
-        (self.work / f"{number:02d}-{words[0]}.log").write_text(f"{line}\n{done.stdout}{done.stderr}", encoding="utf-8")
-        self.steps.append({"command": line, "exit_code": done.returncode, "seconds": seconds})
-        self.expect(code in (None, done.returncode), f"{line} ended with {done.returncode}: {done.stderr[-300:]}")
-        return done.stdout
+        told, warned = (file.read_text(encoding="utf-8", errors="replace") for file in (out, err))
+        print(f"{told[-4000:]}{warned[-4000:]}\nexit code {ended.returncode} after {seconds} s", flush=True)
+        self.steps.append({"command": line, "exit_code": ended.returncode, "seconds": seconds})
+        self.expect(code in (None, ended.returncode), f"{line} ended with {ended.returncode}: {warned[-300:]}")
+        return told
 
     def document(self, *words: str, code: int | None = 0) -> dict[str, Any]:
         """What a command prints with --json; empty if it printed none."""

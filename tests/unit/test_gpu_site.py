@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,16 @@ def trained(tmp_path: Path, scored: bool = True, refused: str = "run made-base u
     job = Told(tmp_path, **answers)
     site.train(job, scored)
     return job
+
+
+def test_output_of_a_command_is_in_files_while_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = (
+        "import pathlib, sys; print('told', file=sys.stderr, flush=True); print(pathlib.Path(sys.argv[2]).read_text())"
+    )
+    monkeypatch.setattr(site, "PROVISION", (sys.executable, "-c", program))
+    job = site.Job(tmp_path)
+    assert job.provision("site", "01-site.err.log") == "told\n\n"
+    assert job.problems == [] and job.steps[0]["exit_code"] == 0
 
 
 def test_second_training_asks_for_the_card_of_the_first_and_must_be_refused_for_it(tmp_path: Path) -> None:
