@@ -88,7 +88,7 @@ def _refuse_open_passwords() -> None:
         if file is None or not file.is_file():  # Ansible says so itself
             continue
         mode = file.stat().st_mode
-        is_read = mode & stat.S_IROTH and not os.access(file, os.X_OK)
+        is_read = mode & stat.S_IROTH and not os.access(file, os.X_OK) and _is_reached(file)
         reason = access_lists.open_to_all(file) or (
             f"every user can read {file} (mode {stat.S_IMODE(mode):04o})" if is_read else ""
         )
@@ -98,6 +98,11 @@ def _refuse_open_passwords() -> None:
                 advice="If others may have read or changed it, change the password. Then allow only yourself: "
                 f"`chmod 600 {shlex.quote(str(file))}`, or 700 for a program, in a directory of your own.",
             )
+
+
+def _is_reached(file: Path) -> bool:
+    """Whether every user can reach a file: all directories above it let everybody through."""
+    return all(parent.stat().st_mode & stat.S_IXOTH for parent in file.resolve().parents)
 
 
 def home(private: str) -> dict[str, str]:

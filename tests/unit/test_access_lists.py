@@ -318,6 +318,7 @@ def test_file_of_passwords_that_every_user_can_read_or_write_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, reason: str, name: str, value: str
 ) -> None:
     """A program that prints the password may be read by everybody."""
+    monkeypatch.setattr(ansible_environment, "_is_reached", lambda file: True)
     file = tmp_path / "a password"
     file.write_text("secret")
     file.chmod(mode)
@@ -328,3 +329,14 @@ def test_file_of_passwords_that_every_user_can_read_or_write_is_refused(
     with pytest.raises(UsageError, match=f"a password \\({name}\\) is not used, because {reason}") as caught:
         ansible_environment.variables()
     assert f"`chmod 600 '{file}'`" in caught.value.advice
+
+
+def test_file_of_passwords_in_a_directory_of_its_owner_alone_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "home").mkdir(mode=0o700)
+    file = tmp_path / "home" / "password"
+    file.write_text("secret")
+    file.chmod(0o644)
+    monkeypatch.setenv("ANSIBLE_VAULT_PASSWORD_FILE", str(file))
+    assert ansible_environment.variables()["ANSIBLE_VAULT_PASSWORD_FILE"] == str(file)

@@ -403,7 +403,7 @@ def test_all_hosts_that_cannot_go_back_are_named_at_once_with_a_list_of_the_othe
     with pytest.raises(UsageError) as caught:
         rollback.rollback(site, Request(target=target), QUIET, plan=False)
     error = caught.value
-    assert [line.split(" has no")[0] for line in error.message.splitlines()] == ["new[0-29] (30 hosts)", "old"]
+    assert [line.split(" has no")[0] for line in error.message.splitlines()] == ["new[0-29] (30 hosts): HOST", "old"]
     (file,) = error.document["lists"].values()
     assert Path(file).read_text() == "node1\nnode2\nnode3\n"
     assert f"`provision rollback {'--to a ' if target else ''}--limit @{file}`" in error.advice

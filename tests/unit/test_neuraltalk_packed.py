@@ -25,7 +25,7 @@ def test_packed_program_runs_without_what_it_was_packed_from_and_can_pack(
 ) -> None:
     packed = load("programs.packed")
     modules = [packed, load("inspecting.found"), load("host.files"), load("host.texts")]
-    modules += [load("host.access_lists"), load("rules.access_list")]  # which host.files imports
+    modules += [load(name) for name in ("host.access_lists", "rules.access_list", "rules.texts")]  # which these import
     first, second = tmp_path / "first one.zip", tmp_path / "second.zip"
     first.write_bytes(packed.packed(modules, MAIN))
     for words in ([first, second], [second]):

@@ -26,7 +26,7 @@ from ..pictures.files import closed_parent, who
 from .files import checkpoints
 from ..scoring.scorer import PYTHONS, annotations_of, lay_out_scorer, refuse_unscored
 from ..rules import run as rules
-from ..rules.texts import UTF8
+from ..rules import texts
 from ..host.commands import log_tail, output_of, run_logged, with_stack
 from ..host.environment import login_path_of
 from ..host.errors import StackError
@@ -181,7 +181,7 @@ def refuse_mismatch(h5, json_file, generation, splits):
         return
     private = tempfile.mkdtemp(prefix="neuraltalk-fits-")
     log, program = os.path.join(private, "log"), os.path.join(private, "check.zip")
-    modules = (dataset, dataset_json, findings_found)
+    modules = (dataset, dataset_json, findings_found, texts)
     try:
         with io.open(program, "wb") as file:
             file.write(packed(modules, CHECK))
@@ -251,7 +251,7 @@ def plain_environment(run):
     """Return the environment of all programs of a run: some inherited variables, and the run's own HOME and TMPDIR."""
     inherited = dict((name, value) for name, value in os.environ.items() if INHERITED.match(name))
     own = {"HOME": run.path, "TMPDIR": run.temporary, "USER": who(), "LOGNAME": who()}
-    return dict(inherited, TERM="dumb", MPLBACKEND="Agg", **dict(UTF8, **own))
+    return dict(inherited, TERM="dumb", MPLBACKEND="Agg", **dict(texts.UTF8, **own))
 
 
 def weights_of(parent, models):
