@@ -22,7 +22,7 @@ from neuraltalk_provision.host_names import MOST_NAMED
 from neuraltalk_provision.mirror import trust
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import controller, converge, inventory_names
+from neuraltalk_provision.site import controller, converge
 from neuraltalk_provision.site.plan import HostPlan
 
 WHAT = "provision site"
@@ -134,9 +134,9 @@ def carry_out(
     if not changing:
         converge.drop_dead_leases(found.well, settings)
         drained: Mapping[str, str] = {}
-        if _left_drained(past, found.well) or _gone(past, found):
+        if _left_drained(past, found.well):
             with _journal(settings, WHAT, take_over) as journal:  # they can be drains of a controller that works
-                drained = _lifted(journal.past(), found.well, found, settings, output)
+                drained = _lifted(journal.past(), found.well, settings, output)
         outcome = FleetOutcome(converge.SiteOutcome(found.plans), found.aside, drained=drained)
         return running.with_lists(outcome, settings, output)
     if phase is Phase.STAGE_ONLY:  # disturbs nobody, so that one wave is enough
@@ -156,7 +156,7 @@ def carry_out(
         if remark := entries.given_up(journal.unfinished()):
             output.remark("remark", remark)
         past = journal.past()
-        drained = _lifted(past, affected.kept(found.well, changed, phase), found, settings, output)
+        drained = _lifted(past, affected.kept(found.well, changed, phase), settings, output)
         begun = journal.begin(entries.rollout(changing, divided, found, phase, settings, digest))
         journal.ended_all(Step.STAGE, map(entries.set_aside, found.aside))
         standing = entries.standing(changing, divided, budget, found, phase, settings)
@@ -215,7 +215,7 @@ def resume(
             new = {
                 plan.host for plan in rest if plan.current == targets[plan.host] and not _names(plan) & back.returned
             }
-            drained = _lifted(journal.past(), rest, found, settings, output, broken=new)
+            drained = _lifted(journal.past(), rest, settings, output, broken=new)
             return running.run(journal.resume(), back, found, journal, settings, output, diff=diff, drained=drained)
         refuse(found, settings, output, budget)
         doubtful = {record.host for record in earlier.in_doubt() if record.step is Step.ACTIVATE}
@@ -233,7 +233,7 @@ def resume(
         waited = frozenset(wave.number for wave in divided if not changing & set(wave.hosts))
         standing = replace(standing, activated=before, unsure=frozenset(earlier.touched()), waited=waited)
         rest = [p for p in affected.kept(found.well, changing, earlier.phase) if not (p.share and p.share.same)]
-        drained = _lifted(past, rest, found, settings, output)
+        drained = _lifted(past, rest, settings, output)
         begun, left = journal.resume(), past.unfinished
         return running.run(
             begun, standing, found, journal, settings, output, diff=diff, drained=drained, unfinished=left
@@ -252,47 +252,25 @@ def _names(plan: HostPlan) -> set[str]:
 
 
 def _lifted(
-    past: Past,
-    plans: Sequence[HostPlan],
-    found: Survey,
-    settings: Settings,
-    output: Output,
-    *,
-    broken: Collection[str] = (),
+    past: Past, plans: Sequence[HostPlan], settings: Settings, output: Output, *, broken: Collection[str] = ()
 ) -> Mapping[str, str]:
     """Lift drains that unfinished rollouts left on these hosts, whose current generation stays.
 
     Those of `broken` stay, and of hosts where the current generation failed or was not confirmed. Returns {host: why}
-    of those that are still drained, or may be. Hosts that were renamed are found by the rollout in the drain's reason.
+    of those that are still drained, or may be.
     """
+    hosts = _left_drained(past, plans)
     activation = Activation("", settings, output)
-    bad = {p.host for p in plans if p.unconfirmed or past.unproved.get(p.host) == p.current} | {*broken}
-    renamed = _new_names(past, plans, found)
-    gone = _gone(past, found)
-    rollouts = {past.begun[host] for host in gone}
-    for hosts, only in ((_left_drained(past, plans), None), (renamed, rollouts)):
-        if hosts:
-            stay = [host for host in hosts if host in bad]
-            activation.lift_leftovers([host for host in hosts if host not in bad], broken=stay, rollouts=only)
-    perhaps = gone if len(renamed) < len(gone) and settings.slurm != "none" else ()
-    if perhaps and (lost := sorted(inventory_names.missing(settings, perhaps))):  # others are left out by --limit
-        output.remark("remark", entries.perhaps_drained(lost))
+    if hosts:
+        bad = {p.host for p in plans if p.unconfirmed or past.unproved.get(p.host) == p.current} | {*broken}
+        stay = [host for host in hosts if host in bad]
+        activation.lift_leftovers([host for host in hosts if host not in bad], broken=stay)
     return activation.drained
 
 
 def _left_drained(past: Past, plans: Sequence[HostPlan]) -> list[str]:
     """The hosts of these plans that an unfinished rollout may have left drained."""
     return [plan.host for plan in plans if plan.host in past.unfinished]
-
-
-def _gone(past: Past, found: Survey) -> set[str]:
-    """The hosts that were perhaps killed while they were drained, and that this command does not know."""
-    return past.begun.keys() - {plan.host for plan in found.plans} - {one.host for one in found.aside}
-
-
-def _new_names(past: Past, plans: Sequence[HostPlan], found: Survey) -> list[str]:
-    """The hosts of these plans that can be one of the hosts that this command does not know, under another name."""
-    return [plan.host for plan in plans if plan.host not in past.known] if _gone(past, found) else []
 
 
 def _journal(settings: Settings, what: str, take_over: bool) -> AbstractContextManager[Journal]:

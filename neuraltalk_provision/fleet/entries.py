@@ -137,16 +137,6 @@ def given_up(earlier: Rollout | None) -> str:
     )
 
 
-def perhaps_drained(hosts: Sequence[str]) -> str:
-    """What is said of hosts that the inventory does not have any more, and whose activation did not come to its end."""
-    begin = "its activation" if len(hosts) == 1 else "their activations"
-    return (
-        f"{named(hosts)}: the inventory has no host of this name any more, and nobody recorded the end of {begin}. A "
-        "node of Slurm can still be drained by it: `sinfo -R` shows such drains with the reason neuraltalk-provision, "
-        "and `scontrol update nodename=NODE state=resume` lifts one"
-    )
-
-
 def given_up_by_rollback(earlier: Rollout | None) -> str:
     """What `provision rollback` gives up of an earlier rollout of `provision site`; empty if nothing."""
     if earlier is None or earlier.phase is Phase.ROLLBACK or not _left(earlier)[1]:

@@ -6,7 +6,7 @@ What to do with a host is decided in busy.py; this is the loop around it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from neuraltalk_provision.fleet import busy, use
@@ -88,21 +88,14 @@ class Activation:
         """Which of these hosts are in use now."""
         return frozenset(host for host, seen in self._ask(hosts).items() if seen.uses())
 
-    def lift_leftovers(
-        self, hosts: Sequence[str], *, broken: Sequence[str] = (), rollouts: Collection[str] | None = None
-    ) -> None:
-        """Lift drains of ours that an earlier command left on these hosts. Those of `broken` stay, and are named.
-
-        With `rollouts`, only those of these rollouts: another site can have drained a host that this one does not know.
-        """
+    def lift_leftovers(self, hosts: Sequence[str], *, broken: Sequence[str] = ()) -> None:
+        """Lift drains of ours that an earlier command left on these hosts. Those of `broken` stay, and are named."""
         seen = use.ask(self._settings, [*hosts, *broken])
         for host, one in seen.items():
             if one.unknown_drain and self._settings.slurm != "none":
                 why = one.unknown_drain
                 self.drained[host] = f"it is not known whether its node of Slurm is still drained by us: {why}"
         left = busy.leftovers(seen.values())
-        if rollouts is not None:
-            left = {host: own for host, own in left.items() if {*own} <= {*rollouts}}
         self.drained |= {host: busy.BROKEN for host in broken if left.pop(host, ())}
         if left:
             changed = use.resume(self._settings, {host: seen[host] for host in left})

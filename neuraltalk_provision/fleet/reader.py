@@ -46,16 +46,12 @@ class Past:
 
     `proved` is {host: the generation} of the hosts whose last activation and verification succeeded, `unproved` that of
     those where it failed. `unfinished` are the hosts on which a drain of ours may be left: those of a
-    rollout that did not finish, or whose last activation did not come to its end, or was left out. `begun` is
-    {host: the id of the rollout} of those whose last activation began, and nobody knows how it ended; `known` are all
-    hosts of which an activation is recorded.
+    rollout that did not finish, or whose last activation did not come to its end, or was left out.
     """
 
     proved: Mapping[str, str] = field(default_factory=dict)
     unproved: Mapping[str, str] = field(default_factory=dict)
     unfinished: frozenset[str] = frozenset()
-    begun: Mapping[str, str] = field(default_factory=dict)
-    known: frozenset[str] = frozenset()
 
 
 class _Count(Result):
@@ -100,8 +96,8 @@ class Reader:
         with self._reading() as connection:
             # SQLite takes the other columns from the row with the maximum.
             steps = connection.execute(
-                "SELECT host, outcome, target, id, max(rollout) FROM records JOIN hosts USING (rollout, host) "
-                "JOIN rollouts ON number = rollout WHERE step = ? GROUP BY host LIMIT ?",
+                "SELECT host, outcome, target, max(rollout) FROM records JOIN hosts USING (rollout, host) "
+                "WHERE step = ? GROUP BY host LIMIT ?",
                 (Step.ACTIVATE, KEPT * MOST_HOSTS),
             ).fetchall()
             ends = connection.execute(
@@ -116,8 +112,6 @@ class Reader:
             {row["host"]: row["target"] for row in steps if row["host"] in ended[Outcome.DONE]},
             {row["host"]: row["target"] for row in steps if row["host"] in unproved},
             frozenset(row["host"] for row in ends if row["status"] in UNFINISHED) | drained,
-            {row["host"]: row["id"] for row in steps if row["outcome"] in (Outcome.STARTED, Outcome.LOST)},
-            frozenset(row["host"] for row in steps),
         )
 
     def holder(self) -> Holder | None:

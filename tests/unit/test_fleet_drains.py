@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from neuraltalk_provision.errors import HostError, UsageError
-from neuraltalk_provision.fleet import command, idle, rollback
+from neuraltalk_provision.fleet import idle, rollback
 from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.records import Phase, Status
 from neuraltalk_provision.fleet.survey import Survey
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import codes, inventory_names, playbook
+from neuraltalk_provision.site import codes, playbook
 from tests.unit.plans import planned
 from tests.unit.test_fleet_command import OFF, carried_out, fleet, found, killed_at, resumed, settings
 from tests.unit.test_fleet_evidence import Nodes, changed, killed_before_a_resume, nodes, old, one_root
@@ -341,31 +341,3 @@ def test_drain_whose_answer_was_lost_is_lifted(nodes: Nodes, settings: Settings)
     outcome = carried_out(old("node1", "node2"), changed(settings, waves=["100%"]))
     assert (outcome.site.activated, [one.host for one in outcome.aside]) == (("node1",), ["node2"])
     assert nodes.drained == {}
-
-
-def test_drain_of_a_killed_command_is_found_although_its_host_was_renamed_in_the_inventory(
-    nodes: Nodes, settings: Settings
-) -> None:
-    """The journal knows only the old name; Slurm's reason names the rollout."""
-    chosen = changed(settings, waves=["100%"])
-    killed_when_it_has_drained(nodes, old("node1"), chosen)
-    nodes.before = lambda _name: None
-    nodes.drained = {"gpu1": nodes.drained["node1"], "other": "of-another-site"}
-    outcome = carried_out(old(done=("gpu1", "other")), chosen)
-    assert outcome.succeeded
-    assert nodes.drained == {"other": "of-another-site"}, "the drain of another site stays"
-
-
-def test_host_that_left_the_inventory_while_it_was_drained_is_named_with_what_lifts_the_drain(
-    nodes: Nodes, settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(inventory_names, "missing", lambda _settings, hosts: frozenset(hosts) - {"node2"})
-    chosen = changed(settings, waves=["100%"])
-    killed_when_it_has_drained(nodes, old("node1", "node2"), chosen)
-    nodes.before = lambda _name: None
-    capsys.readouterr()
-    command.carry_out(old(done=("node2",)), Phase.FULL, chosen, Output())
-    assert list(nodes.drained) == ["node1"]
-    said = capsys.readouterr().err
-    assert "remark: node1: the inventory has no host of this name any more" in said
-    assert "`scontrol update nodename=NODE state=resume`" in said
