@@ -86,7 +86,7 @@ site: $(VENV)/ready ## Run the site tests: hosts over SSH, systemd, Slurm
 	$(BIN)/python -m pytest tests/site $(LOCAL:%=--ignore=%) $(LONG:%=--ignore=%) $(ALONE:%=--ignore=%) --durations=12 -o faulthandler_timeout=2400
 
 # Before a release. Some machines: make test-fresh ONLY="12 13-core-2.20"; tests/fresh.py has the list.
-test-fresh: $(VENV)/ready ## Run make demo and make quick of the last commit in bare containers of Debian 12, 13 and testing
+test-fresh: $(VENV)/ready ## Run make demo and make quick of the last commit in bare containers of releases of Debian and Ubuntu
 	$(BIN)/python -m tests.fresh $(ONLY)
 
 # The real upstream sources, from your own mirror: make test-real MIRROR=DIR [RELEASE=11|12|13|testing|ubuntu-22|ubuntu-24|ubuntu-26] [SHORT=1]

@@ -13,8 +13,10 @@ PLACES = {"-s": "--settings", "-i": "--inventory", "-m": "--mirror", "": "--stac
 """The options that say on which site a command works, with their short names."""
 _LIMIT = "-l"
 """The option that says on which hosts: only the same command repeats it, because another one can be about others."""
-_NAMED = re.compile(r"(?<!, for )`provision ([^`]+)`(?<!--help`)")
-"""A command line in backticks; `, for` stands before what another controller is doing (rules/holder.py)."""
+_OTHERS = (", for ", "the same ", "another ", "by ", "there, run ", "other side with ", "the last ")
+"""The words before command lines that another command had, or that are for another machine: these stay as they are."""
+_NAMED = re.compile("".join(f"(?<!{words})" for words in _OTHERS) + r"`provision ([^`]+)`(?<!--help`)(?! \()")
+"""A command line in backticks; that of an earlier rollout has the id behind it."""
 
 
 class _Given(NamedTuple):
@@ -33,7 +35,7 @@ _given: ContextVar[_Given | None] = ContextVar("given", default=None)
 def repeating(arguments: Sequence[str], options_of: Callable[[str], Collection[str]]) -> Iterator[None]:
     """In the block, `completed` repeats the options of this command line.
 
-    `options_of` returns the options of the command with which a line begins.
+    `options_of` returns the options of a command by its words, such as `mirror add`.
     """
     limits = tuple(_values(arguments, {_LIMIT: "--limit"}))
     token = _given.set(_Given(_verb(" ".join(arguments)), tuple(_values(arguments, PLACES)), limits, options_of))
@@ -51,7 +53,8 @@ def completed(text: str) -> str:
 
 def _complete(whole: str, given: _Given) -> str:
     line, *rest = whole.split(" -- ", 1)
-    more = [word for word in given.places if _option(word) in given.options_of(line)]
+    options = given.options_of(_verb(line)) if given.places else ()
+    more = [word for word in given.places if _option(word) in options]
     if _verb(line) == given.words and "--resume" not in line:
         more += given.limits
     missing = [word for word in more if f" {_option(word)}" not in f" {line}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -9,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-_INHERITED = 0o2775
-"""The bits that a new directory gets from the one in which it is: all but the right of every user to write."""
+_INHERITED, _OF_ALL = 0o2775, 0o2755
+"""The bits that a new directory gets from the one in which it is; and from one in which every user may write."""
 
 
 def write(file: Path, content: bytes) -> None:
@@ -63,7 +64,11 @@ def make_directory(place: Path) -> None:
 
     Web servers and other operators read a mirror, and some of the latter write to it; every user never may. OSError.
     """
-    if not place.is_dir():
-        make_directory(place.parent)
-        place.mkdir(exist_ok=True)
-        place.chmod(place.parent.stat().st_mode & _INHERITED)
+    if place.is_dir():
+        return
+    make_directory(place.parent)
+    with contextlib.suppress(FileExistsError):  # somebody else has just made it
+        place.mkdir()
+        above = place.parent.stat().st_mode
+        with contextlib.suppress(PermissionError):  # file systems without modes, such as that of a stick
+            place.chmod(above & (_OF_ALL if above & stat.S_IWOTH else _INHERITED))

@@ -64,7 +64,8 @@ def within(version: str, bounds: tuple[str, str]) -> bool:
 def solve(table: Compatibility, facts: Sequence[Fact], skip_checks: Iterable[str] = ()) -> Assignment | Contradiction:
     """The assignment with the newest toolkit that fits all facts; else why there is none.
 
-    `skip_checks` names rules that are not applied, because the operator knows that they do not hold for this host.
+    The facts contain a toolkit (`cuda`). `skip_checks` names rules that are not applied, because the operator knows
+    that they do not hold for this host.
     """
     skipped = set(skip_checks)
     rules = [rule for rule in RULES if rule.name not in skipped]
@@ -139,9 +140,15 @@ def refused_gcc(table: Compatibility, cuda: str) -> str:
     return f">={'.'.join(map(str, (*first, last + 1)))}"
 
 
+def reads_headers(table: Compatibility, cuda: str, glibc: str) -> bool:
+    """Whether nvcc of a release is not known to fail at the headers of this glibc."""
+    row = table.cuda.get(cuda)
+    return row is None or not row.glibc or not glibc or within(glibc, ("0", row.glibc))
+
+
 def _cuda_glibc(table: Compatibility, one: Assignment) -> str:
     row = table.cuda.get(one["cuda"])
-    if row is None or not row.glibc or within(one["glibc"], ("0", row.glibc)):
+    if row is None or reads_headers(table, one["cuda"], one["glibc"]):
         return ""
     return f"nvcc of CUDA {one['cuda']} can read headers of glibc up to {row.glibc}, but the host has {one['glibc']}"
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from neuraltalk_provision.catalogue.compatibility import Fact
+from neuraltalk_provision.catalogue.compatibility import Fact, reads_headers
 from neuraltalk_provision.catalogue.model import Compatibility
 from neuraltalk_provision.results.host_state import Card, HostState
 from neuraltalk_provision.results.host_state import Toolkit as CudaDirectory
-from neuraltalk_provision.rules.gpu import SEARCHED, architectures, compute_capability
+from neuraltalk_provision.rules.gpu import DEBIAN, SEARCHED, architectures, compute_capability
 
 WITHOUT_NVCC = "-libraries"
 """The end of the version in the lock if the wheels contain the libraries of CUDA but not its compiler."""
@@ -34,6 +34,11 @@ class Toolkit:
     path: str
     wheels: str
     apart: bool = False
+
+    @property
+    def is_of_distribution(self) -> bool:
+        """Whether it is the distribution's package, which is made for its glibc."""
+        return self.apart and self.path in (DEBIAN, "/usr")
 
     @property
     def text(self) -> str:
@@ -107,6 +112,10 @@ def facts_of(
 ) -> list[Fact]:
     """What is known; the toolkit comes first, because it is the easiest to change."""
     gpu, archs = state.gpu, state.inventory.arch_list
+    glibc = state.platform.libc.removeprefix("glibc-")
+    if any(tree.is_of_distribution for tree in trees):
+        trees = [tree for tree in trees if tree.is_of_distribution or reads_headers(table, tree.version, glibc)]
+        glibc = ""  # all that are left can read its headers
     facts = [Fact("cuda", tuple(dict.fromkeys(tree.version for tree in trees)), " and ".join(t.text for t in trees))]
     facts.append(Fact("profile", profiles, f"profile {' or '.join(profiles)}"))
     if archs:
@@ -119,9 +128,8 @@ def facts_of(
     single = {
         "driver": (gpu.driver, "driver {}"),
         "gcc": (gpu.gcc, "gcc {}"),
+        "glibc": (glibc, "glibc {}"),
     }
-    if not any(tree.apart for tree in trees):  # the distribution's own CUDA is made for its glibc
-        single["glibc"] = (state.platform.libc.removeprefix("glibc-"), "glibc {}")
     if "cudnn-archive" in lock and "cudnn-rock" in lock:
         archive = lock["cudnn-archive"]
         single["cudnn"] = (archive.version, "cuDNN {}")

@@ -96,7 +96,7 @@ def parse(key: str) -> Target:
     name, major, minor, machine = match.groups()
     if machines.OTHER_NAMES.get(machine, machine) != machines.BUILT_FOR:
         raise UsageError(f"{key}: only hosts of the machine type {machines.BUILT_FOR} are supported")
-    form = f"Write {name}-{major}-{machines.BUILT_FOR}."
+    form = f"Write {close or f'{name}-{major}-{machines.BUILT_FOR}'}."
     if machine != machines.BUILT_FOR:
         raise UsageError(f"{key}: hosts report {machines.BUILT_FOR} as their machine type", advice=form)
     if minor:

@@ -249,9 +249,10 @@ def _invoke(arguments: list[str]) -> int:
     return code if isinstance(code, int) else EXIT_FINE
 
 
-def _options(line: str) -> frozenset[str]:
-    """The options of the command with which a command line begins; none if there is no such command."""
-    first, *rest = [*line.split(), ""]
+@functools.cache
+def _options(verb: str) -> frozenset[str]:
+    """The options of a command by its words, such as `mirror add`; none if there is no such command."""
+    first, *rest = [*verb.split(), ""]
     if first not in (*COMMANDS, *GROUPS):
         return frozenset()
     group = typer.main.get_command(application([first])).commands[first]  # type: ignore[attr-defined]

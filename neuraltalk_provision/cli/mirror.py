@@ -198,7 +198,9 @@ def list_(
         kind = "optional" if row.optional else "required"
         output.say(f"missing ({kind}): {row.file}" + (f": {row.what}" if row.what else ""))
     if any(needed.ANY in row.name for row in absent):
-        output.say("PLATFORM: `provision site --plan` prints it for every host; `provision mirror list --for` uses it")
+        output.say(
+            "PLATFORM: `provision site --plan` prints it for every host; `provision mirror list --for PLATFORM` uses it"
+        )
     if absent:
         output.say("docs/mirror.md says where each file comes from; `provision mirror add FILE...` imports them")
     output.result(

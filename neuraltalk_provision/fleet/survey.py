@@ -106,7 +106,7 @@ def survey(
             states[host] = state
     plans: tuple[HostPlan, ...] = ()
     if states:
-        plans, failures = _plans(settings, limit, HostStates(states), output, take_over)
+        plans, failures = _plans(settings, () if named else limit, HostStates(states), output, take_over)
         aside += [failed(one) for one in failures]
     aside += _without_builder(plans, {one.host for one in aside} | {plan.host for plan in plans if plan.refusals})
     aside += [Aside(plan.host, "\n".join(plan.refusals), codes.HOST_REFUSED) for plan in plans if plan.refusals]

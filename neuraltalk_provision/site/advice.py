@@ -54,7 +54,7 @@ ADVICE: Mapping[str, str] = {
     "failed), it is a limit of this machine: raise it (`ulimit -n`, `ulimit -u`), or lower forks in provision.yml",
     codes.DISK_FULL: "the disk is full: free some space and run the same command again; it continues where it stopped",
     codes.MEMORY_FULL: "there is not enough memory: free some, or use less (build_jobs in provision.yml, "
-    "`provision data prepare --jobs`)",
+    "`provision data prepare --jobs N`)",
     codes.DISK_BROKEN: "the disk or the file system reports errors: check dmesg on that host",
     codes.FILE_DENIED: "permission was denied: set ansible_become, or make the file system writable",
     codes.PATH_LONG: "a path is longer than the file system allows (4,095 bytes, and 255 for a name): choose a shorter "

@@ -82,12 +82,15 @@ def _refuse_open_passwords() -> None:
 
     Only others' rights to write count for a program that prints the password.
     """
-    asked = [one.strip().rpartition("@")[2] for one in os.environ.get(_IDENTITIES, "").split(",")]
-    for name, path in [(name, os.environ.get(name, "")) for name in _PASSWORDS] + [(_IDENTITIES, one) for one in asked]:
-        file = Path(path).expanduser() if path else None
-        if file is None or not file.is_file():  # Ansible says so itself
+    asked = [one.strip() for one in os.environ.get(_IDENTITIES, "").split(",")]
+    given = [(name, os.environ.get(name, "")) for name in _PASSWORDS]
+    for name, path in given + [(_IDENTITIES, one.partition("@")[2] or one) for one in asked]:
+        mode = 0
+        with contextlib.suppress(OSError, RuntimeError):  # Ansible says so itself
+            file = Path(os.path.expandvars(path)).expanduser()
+            mode = file.stat().st_mode if path else 0
+        if not stat.S_ISREG(mode):
             continue
-        mode = file.stat().st_mode
         is_read = mode & stat.S_IROTH and not os.access(file, os.X_OK) and _is_reached(file)
         reason = access_lists.open_to_all(file) or (
             f"every user can read {file} (mode {stat.S_IMODE(mode):04o})" if is_read else ""

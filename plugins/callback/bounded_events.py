@@ -86,7 +86,7 @@ def _filter_non_json_lines(data, objects_only=False):
 
 def check_password_prompt(self, b_output):
     """As Ansible's own for sudo; also if the prompt stands within the one of sudo-rs."""
-    return become.BecomeBase.check_password_prompt(self, re.sub(rb"\A\s*\[sudo: ", b"", b_output))
+    return become.BecomeBase.check_password_prompt(self, b_output.replace(b"[sudo: [sudo via", b"[sudo via"))
 
 
 def check_success(self, b_output):

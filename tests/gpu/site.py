@@ -175,12 +175,17 @@ def main() -> int:
     job = Job(asked.out.resolve())
     card = machine.card()
     print(f"card: {card}", flush=True)
-    scored = prepare(job, asked.mirror.resolve())
-    if build(job) and prepare_data(job):
-        train(job, scored)
-        caption(job)
-    result = {"card": card, "steps": job.steps, "problems": job.problems}
-    (job.work / "report.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
+    ended = False
+    try:
+        scored = prepare(job, asked.mirror.resolve())
+        if build(job) and prepare_data(job):
+            train(job, scored)
+            caption(job)
+        ended = True
+    finally:
+        job.expect(ended, "it ended with an error of its own")
+        result = {"card": card, "steps": job.steps, "problems": job.problems}
+        (job.work / "report.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
     print("\n" + ("\n".join(f"FAIL: {problem}" for problem in job.problems) or "everything passed"))
     return 1 if job.problems else 0
 

@@ -119,6 +119,8 @@ def test_cuda_of_the_distribution_is_made_for_its_glibc() -> None:
     own = {**tree("12.4", "/usr"), "apart": True}
     chosen = ask(host(*card_of, toolkits=[own], libc="2.41"), lock(*MODERN)).gpu
     assert chosen and chosen.cuda == "12.4"
+    both = ask(host(*card_of, toolkits=[own, tree("12.8")], libc="2.41", gcc="13.3.0"), lock(*MODERN)).gpu
+    assert both and both.cuda == "12.4"  # NVIDIA's 12.8 cannot read the headers
     (refusal,) = ask(host(*card_of, toolkits=[tree("12.4")], libc="2.41"), lock(*MODERN)).refusals
     assert "nvcc of CUDA 12.4 can read headers of glibc up to 2.40, but the host has 2.41" in refusal
 

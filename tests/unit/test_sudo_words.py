@@ -28,6 +28,8 @@ def sudo() -> Any:
     [
         (PROMPT, "password_prompt"),
         (f"[sudo: {PROMPT}] Password: ", "password_prompt"),
+        # A local connection passes on all lines since the last prompt, and not one line.
+        (f"sudo: unable to resolve host x\n[sudo: {PROMPT}] Password: ", "password_prompt"),
         ("Sorry, try again.", "incorrect_password"),
         ("sudo: Authentication failed, try again.", "incorrect_password"),
         ("sudo: a password is required", "missing_password"),

@@ -62,7 +62,7 @@ def test_mode_is_never_wider_than_before_or_asked(tmp_path: Path, before: int, m
 def test_directory_in_one_that_every_user_can_write_is_not_writable_for_every_user(tmp_path: Path) -> None:
     tmp_path.chmod(0o1777)
     whole_file.make_directory(tmp_path / "mirror")
-    assert stat.S_IMODE((tmp_path / "mirror").stat().st_mode) == 0o775
+    assert stat.S_IMODE((tmp_path / "mirror").stat().st_mode) == 0o755
 
 
 @pytest.mark.parametrize("umask", [0, 0o077])

@@ -108,7 +108,11 @@ def _remove_remains(folder):
     for name in os.listdir(folder):
         path = os.path.join(folder, name)
         if name.startswith(_PRIVATE) and os.path.isdir(path) and not os.path.islink(path):
-            if time.time() - os.lstat(path).st_mtime >= DAY:
+            try:
+                is_old = time.time() - os.lstat(path).st_mtime >= DAY
+            except OSError:
+                continue  # its command has just removed it
+            if is_old:
                 shutil.rmtree(path, ignore_errors=True)
 
 
