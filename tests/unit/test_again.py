@@ -30,6 +30,12 @@ from neuraltalk_provision.errors import HostError
         ("train -s a -- -s b", "`provision train -- -x 1`", "`provision train --settings a -- -x 1`"),
         ("site -s a", "`provision site --help`", "`provision site --help`"),
         ("site -s a", "has had it, for `provision site`", "has had it, for `provision site`"),
+        ("site -s a", "another `provision site` works", "another `provision site` works"),
+        ("site -s a", "stopped by `provision runs stop`", "stopped by `provision runs stop`"),
+        ("rollback --limit a", "the same `provision rollback` again", "the same `provision rollback` again"),
+        ("rollback --limit a", "`provision rollback` (r-1) is open", "`provision rollback` (r-1) is open"),
+        ("mirror bundle -m /m", "there, run `provision mirror unbundle D`", "there, run `provision mirror unbundle D`"),
+        ("mirror bundle -m /m", "other side with `provision mirror state`", "other side with `provision mirror state`"),
         ("site -s a", "`provision sit`, `provision`, `apt-get -s`", "`provision sit`, `provision`, `apt-get -s`"),
     ],
 )

@@ -385,14 +385,19 @@ def resumed(monkeypatch: pytest.MonkeyPatch, settings: Settings, now: Survey) ->
     return command.resume((), settings, Output(as_json=True), lambda _: None)
 
 
+def kill_activation(fleet: Fleet, settings: Settings, *phase: Phase) -> None:
+    """A rollout of the staged hosts that is killed while it activates; what is run after it is noted from nothing."""
+    killed_at(fleet, 1)
+    with pytest.raises(SystemExit):
+        carried_out(found("staged"), settings, *phase)
+    fleet.before, fleet.ran = lambda _: None, []
+
+
 def test_request_to_pause_counts_while_the_hosts_are_still_asked(
     fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`--resume` holds the lock while it asks a large fleet, which takes minutes."""
-    killed_at(fleet, 1)
-    with pytest.raises(SystemExit):
-        carried_out(found("staged"), settings)
-    fleet.before, fleet.ran = lambda _: None, []
+    kill_activation(fleet, settings)
 
     def survey(*_: object, **__: object) -> Survey:
         Journal.request_pause(settings.journal, "me", lambda _: False)
@@ -443,10 +448,7 @@ def killed_at(fleet: Fleet, activations: int) -> None:
 def test_activation_that_is_continued_builds_nothing(
     fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed_at(fleet, 1)
-    with pytest.raises(SystemExit):
-        carried_out(found("staged"), settings, Phase.ACTIVATE)
-    fleet.before, fleet.ran = lambda _: None, []
+    kill_activation(fleet, settings, Phase.ACTIVATE)
     survey = found("staged")
     survey = replace(survey, plans=(*survey.plans[:5], planned("bare", "node6")))
     outcome = resumed(monkeypatch, settings, survey)
@@ -539,10 +541,7 @@ def test_hosts_in_use_can_be_staged_and_their_staging_continued(
 def test_damaged_mirror_stops_the_command_before_any_host_is_changed(
     fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed_at(fleet, 1)
-    with pytest.raises(SystemExit):
-        carried_out(found("staged"), settings)
-    fleet.before, fleet.ran = lambda _: None, []
+    kill_activation(fleet, settings)
 
     def damaged(*_given: object) -> None:
         raise MirrorError("nn.tgz is damaged")
@@ -558,10 +557,7 @@ def test_damaged_mirror_stops_the_command_before_any_host_is_changed(
 def test_continued_rollout_shows_what_was_found_and_stops_if_too_many_hosts_are_off(
     fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed_at(fleet, 1)
-    with pytest.raises(SystemExit):
-        carried_out(found("staged"), settings)
-    fleet.before, fleet.ran = lambda _: None, []
+    kill_activation(fleet, settings)
     now = found("staged", HOSTS[:2], tuple(replace(OFF, host=host) for host in HOSTS[2:]))
     monkeypatch.setattr("neuraltalk_provision.fleet.survey.survey", lambda *_, **__: now)
     shown = list[Survey]()
