@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-_INHERITED, _OF_ALL = 0o2775, 0o2755
+_INHERITED, _OF_ALL = 0o2020, 0o2000
 """The bits that a new directory gets from the one in which it is; and from one in which every user may write."""
 
 
@@ -60,9 +60,10 @@ def _replacing(file: Path, mode: int) -> Iterator[BinaryIO]:
 
 
 def make_directory(place: Path) -> None:
-    """Make a directory, and those above it, with the rights of the one in which they are, whatever the umask is.
+    """Make a directory, and those above it, that all may read, whatever the umask is. OSError.
 
-    Web servers and other operators read a mirror, and some of the latter write to it; every user never may. OSError.
+    Web servers and other operators read a mirror, also one that was copied out of a closed home directory. The group
+    may write to it if it may write to the directory in which it is; every user never may.
     """
     if place.is_dir():
         return
@@ -71,4 +72,4 @@ def make_directory(place: Path) -> None:
         place.mkdir()
         above = place.parent.stat().st_mode
         with contextlib.suppress(PermissionError):  # file systems without modes, such as that of a stick
-            place.chmod(above & (_OF_ALL if above & stat.S_IWOTH else _INHERITED))
+            place.chmod(0o755 | above & (_OF_ALL if above & stat.S_IWOTH else _INHERITED))

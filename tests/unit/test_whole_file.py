@@ -59,10 +59,17 @@ def test_mode_is_never_wider_than_before_or_asked(tmp_path: Path, before: int, m
     assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == after
 
 
-def test_directory_in_one_that_every_user_can_write_is_not_writable_for_every_user(tmp_path: Path) -> None:
-    tmp_path.chmod(0o1777)
+@pytest.mark.parametrize(
+    ("above", "made"),
+    [(0o1777, 0o755), (0o2777, 0o2755), (0o700, 0o755), (0o750, 0o755), (0o2770, 0o2775), (0o2775, 0o2775)],
+)
+def test_directory_can_be_read_by_all_and_written_by_the_group_of_the_one_in_which_it_is(
+    tmp_path: Path, above: int, made: int
+) -> None:
+    """A mirror that was made in a closed home directory is served or copied to another machine later."""
+    tmp_path.chmod(above)
     whole_file.make_directory(tmp_path / "mirror")
-    assert stat.S_IMODE((tmp_path / "mirror").stat().st_mode) == 0o755
+    assert stat.S_IMODE((tmp_path / "mirror").stat().st_mode) == made
 
 
 @pytest.mark.parametrize("umask", [0, 0o077])
