@@ -111,3 +111,10 @@ def until(what: str, true: Callable[[], bool], patience: float) -> None:
     while not true():
         assert time.monotonic() < deadline, f"{what}: not within {patience:.0f} s"
         time.sleep(0.2)
+
+
+def await_model(host: str, run_id: str) -> None:
+    """Wait until a run has begun to write a model, and a second more, in which it ends to write that."""
+    file = f"{ROOT}/runs/{run_id}/checkpoint/model_id{run_id}.t7"
+    Host(host).wait_for(f"a model of {run_id}", f"test -s {file}")
+    time.sleep(1)

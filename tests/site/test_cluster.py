@@ -14,7 +14,7 @@ from tests.lab import engine, hosts, slurm
 from tests.lab.spec import Lab
 from tests.site import cluster
 from tests.site.command import Directory
-from tests.site.host import ROOT
+from tests.site.host import ROOT, await_model
 from tests.site.sites import Site
 from tests.site.test_runs import DATA, TRAIN
 from tests.standin import dataset
@@ -23,6 +23,8 @@ LAB = Lab("cluster", "cluster", hosts=2, airgap=True, systemd=True)
 ONE, TWO = LAB.containers
 EVERY = 10
 PATIENCE = 300
+REST = 5
+"""Seconds between two commands that ask for states: each takes processor time from the trainings for which it waits."""
 OWN = {name.lstrip("-"): value for name, value in TRAIN.items() if name != "-max_iters"}
 # A stand-in card: the functions of cutorch and cunn that train.lua calls, computed on the CPU.
 CUTORCH = """
@@ -83,6 +85,7 @@ def wait_until(nodes: Directory, what: str, ids: list[str], wanted: set[str]) ->
     deadline = time.monotonic() + PATIENCE
     while (found := states(nodes, *ids)) != wanted:
         assert time.monotonic() < deadline, f"{what}: {found}, not {wanted}"
+        time.sleep(REST)
 
 
 def test_run_is_a_systemd_unit(nodes: Directory) -> None:
@@ -103,9 +106,7 @@ def test_after_a_power_cut_a_run_resumes_from_its_last_model_and_the_stages_foll
     stages = {"base": {"until": {"iterations": 100_000}}, "finetune": {"options": {"max_iters": 12}}}
     file.write_text(yaml.safe_dump({"host": ONE, "id": "cut", "options": OWN, "stages": stages}))
     nodes.provision("train", str(file), "--detach").ended_with(0)
-    deadline = time.monotonic() + PATIENCE
-    while not show(nodes, "cut-base").get("models"):
-        assert time.monotonic() < deadline, "no model was written"
+    await_model(ONE, "cut-base")
     cluster.power_cut(ONE)
     rows = runs(nodes)
     assert rows["cut-base"]["health"]["state"] == "killed"

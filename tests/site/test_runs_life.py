@@ -13,7 +13,7 @@ import yaml
 
 from tests.lab import engine
 from tests.site.command import Done
-from tests.site.host import ROOT
+from tests.site.host import ROOT, await_model
 from tests.site.sites import Site
 from tests.site.test_runs import DATA, HOST, TRAIN, data, options, run
 
@@ -59,7 +59,7 @@ def endless(converged: Site, data: str, request: pytest.FixtureRequest) -> Itera
     arguments = ("train", "--host", HOST, "--id", run_id, "--", *options(max_iters="-1"))
     controller = converged.directory.start(*arguments)
     try:
-        wait_for(lambda: show_run(converged, run_id).get("models"), "it wrote no model")
+        await_model(HOST, run_id)
     finally:
         controller.kill()
         controller.communicate(timeout=PATIENCE)
