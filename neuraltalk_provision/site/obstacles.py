@@ -14,7 +14,7 @@ from neuraltalk_provision.rules.packages import CACHE, HDF5, HDF5_LIBRARY, LOCAL
 FILES, FEW_FILES = 20_000, 2_000
 """How many files and directories a build of everything creates, and any other build. A real stack: 24,000 with runs."""
 SCRATCH = 100_000_000
-"""The bytes that compilers and pip need for temporary files."""
+"""The bytes that compilers need for temporary files. Pip has its own on the disk of the stack root."""
 COPIES = 3
 """How often the OS packages are in /var on a host that shares its stack root: archive, unpacked, and apt's own copy."""
 LIMITS = {"fsize": 200_000_000, "as": 1 << 30, "cpu": 600, "nproc": 64, "nofile": 128}
@@ -99,7 +99,7 @@ def stack_root(state: HostState, needed: int, files: int, what: str, in_words: I
 
 
 def _elsewhere(state: HostState, recipe: Recipe, builds: Sequence[str], shares: bool) -> Iterator[str]:
-    """Which directories outside the stack root do not suffice for compilers, pip and package managers."""
+    """Which directories outside the stack root do not suffice for compilers and package managers."""
     packages = _packages(recipe, builds)
     archive = CACHE if CACHE in state.outside else "/var"
     large = {"/usr": UNPACKED * packages, archive: COPIES * packages if shares else packages}

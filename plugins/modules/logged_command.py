@@ -101,16 +101,27 @@ from ..module_utils.host.errors import StackError
 from ..module_utils.host.limits import ending
 from ..module_utils.host.files import lines_since, make_directory, read_text, write_whole
 from ..module_utils.host.outcome import run_module
+from ..module_utils.host.temporary import temporary_directory
 from ..module_utils.rules.texts import without_users
 
 
 def run(index_url, pip_source, **arguments):
-    """Run the command; see `run_command`. With `index_url`, passwords are removed from the log at the end."""
-    if pip_source:
-        told = pip.environment(arguments["argv"][0], pip_source)
-        arguments = dict(arguments, env=dict(arguments["env"], **told))
+    """Run the command; see `run_command`. Pip gets a temporary directory beside the log.
+
+    With `index_url`, passwords are removed from the log at the end.
+    """
+    if not pip_source:
+        return run_with_index(index_url, **arguments)
+    make_directory(os.path.dirname(arguments["log"]))
+    with temporary_directory(arguments["log"]) as temporary:
+        told = dict(pip.environment(arguments["argv"][0], pip_source), TMPDIR=temporary)
         # Also an index in the host's own files can contain a password.
         index_url = index_url or told.get("PIP_INDEX_URL")
+        return run_with_index(index_url, **dict(arguments, env=dict(arguments["env"], **told)))
+
+
+def run_with_index(index_url, **arguments):
+    """Run the command. With `index_url`, passwords are removed from the log at the end."""
     if not index_url:
         return run_command(**arguments)
     log, private = arguments["log"], 0o600

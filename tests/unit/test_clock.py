@@ -31,7 +31,7 @@ ALLOWED = {
     },
     AGES: {
         "host/files.py": {"remove_remains"},
-        "host/lua.py": {"_remove_remains"},
+        "host/temporary.py": {"_remove_remains"},
         "host/own_log.py": {"own_log", "_changed"},
         "runs/files.py": {"silent"},
         "runs/removal.py": {"_idle"},

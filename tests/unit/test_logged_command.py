@@ -117,6 +117,17 @@ def install(run_module: Run, python: Path, tmp_path: Path, url: str = URL) -> di
     return run_module("logged_command", argv=argv, log=tmp_path / "pip.log", index_url=url)
 
 
+@pytest.mark.parametrize("url", ["", URL])
+def test_pip_has_a_temporary_directory_on_the_disk_of_the_stack_root(run_module: Run, tmp_path: Path, url: str) -> None:
+    """Pip unpacks all packages there, 170 MB, before it moves them: /tmp can be smaller, and on another disk."""
+    argv = ["sh", "-c", 'stat -c "%a %n" "$TMPDIR"; touch "$TMPDIR/unpacked"']
+    log = tmp_path / "logs" / "pip.log"
+    said = run_module("logged_command", argv=argv, log=log, index_url=url or None, pip_source="mirror")
+    mode, temporary = said["printed"].split()
+    assert (mode, Path(temporary).parent) == ("700", log.parent)
+    assert list(log.parent.iterdir()) == [log]
+
+
 @pytest.mark.parametrize("reads_netrc", [True, False])
 def test_token_of_an_index_reaches_neither_process_list_nor_log(
     run_module: Run, pip: Callable[..., Path], tmp_path: Path, reads_netrc: bool

@@ -9,19 +9,15 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import os
-import shutil
-import tempfile
-import time
 
 from .commands import log_tail, run_logged, with_stack
 from .limits import ending
 from .errors import StackError
-from .files import DAY, file_size, lines_since
+from .files import file_size, lines_since
+from .temporary import temporary_directory
 
 LIMIT = 600
 """Seconds for one program."""
-_PRIVATE = ".trial-"
-"""How the names of the temporary directories of test programs begin."""
 
 
 def try_part(generation, part, log, card=True, environment=None):
@@ -85,9 +81,7 @@ def try_programs(generation, modules, programs, log, environment=None):
         return []
     evidence = []
     requires = "".join("require '%s'; " % module for module in modules)
-    _remove_remains(os.path.dirname(log))
-    private = tempfile.mkdtemp(prefix=_PRIVATE, dir=os.path.dirname(log))
-    try:
+    with temporary_directory(log) as private:
         for number, program in enumerate(programs, 1):
             source = "%sdo %s end; print('\\ntried program %d')" % (requires, program, number)
             outcome, printed = run_lua(generation, source, log, dict(environment or {}, TMPDIR=private))
@@ -98,22 +92,7 @@ def try_programs(generation, modules, programs, log, environment=None):
                     tail=log_tail(log),
                 )
             evidence.append({"module": "a trial", "seconds": outcome["seconds"], "version": "-"})
-    finally:
-        shutil.rmtree(private, ignore_errors=True)
     return evidence
-
-
-def _remove_remains(folder):
-    """Remove the directories that killed trials left; another command can be trying the stack at this moment."""
-    for name in os.listdir(folder):
-        path = os.path.join(folder, name)
-        if name.startswith(_PRIVATE) and os.path.isdir(path) and not os.path.islink(path):
-            try:
-                is_old = time.time() - os.lstat(path).st_mtime >= DAY
-            except OSError:
-                continue  # its command has just removed it
-            if is_old:
-                shutil.rmtree(path, ignore_errors=True)
 
 
 def load_modules(generation, modules, log, environment=None):

@@ -80,3 +80,10 @@ def test_every_edit_is_in_the_sources(host: Host, stack: Stack) -> None:
 
 def test_no_host_tried_the_network(crossings: list[dict[str, Any]]) -> None:
     assert crossings == []
+
+
+def test_of_the_python_packages_what_a_program_loads_is_compiled_and_nothing_else(host: Host, stack: Stack) -> None:
+    """Pip takes longer to compile all files than to unpack them, and other hosts do not get what it compiled."""
+    for loaded in ("h5py", "numpy", "PIL", "IPython"):
+        assert host.file(f"{stack.path}/python/{loaded}/__pycache__").is_directory
+    assert not host.file(f"{stack.path}/python/numpy/f2py/__pycache__").exists
