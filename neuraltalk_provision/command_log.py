@@ -28,6 +28,7 @@ PART = 8 << 20
 MOST_OF_ONE = 200_000
 """The most characters of one text that are written: a host can return any number of bytes."""
 
+_ANSIBLE = ("ansible-core", "ansible-runner")
 _MARGIN = 4000
 """Characters after the cut that are searched for secrets too: a secret can begin before the cut."""
 
@@ -161,7 +162,8 @@ def _command(arguments: Sequence[str]) -> str:
 
 
 def _heading(arguments: Sequence[str]) -> str:
-    versions = [f"{name} {_version(name)}" for name in ("neuraltalk-provision", "ansible-core", "ansible-runner")]
+    found = {"neuraltalk-provision": paths.version()} | {name: _version(name) for name in _ANSIBLE}
+    versions = [f"{name} {version}" for name, version in found.items()]
     machine = f"Python {platform.python_version()}, {platform.platform()}"
     command = shlex.join(["provision", *(redaction.redact(argument) for argument in arguments)])
     return f"# {time.strftime('%Y-%m-%d %H:%M:%S %z')} {command}\n# {', '.join(versions)}, {machine}\n"

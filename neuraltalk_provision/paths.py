@@ -1,4 +1,4 @@
-"""The paths of the project's own files: next to the package in a checkout, inside the package in a wheel."""
+"""The project's own files and its version: next to the package in a checkout, inside the package in a wheel."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import os
 import pwd
 import re
+from importlib import metadata
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -18,6 +19,17 @@ SETTINGS_FILE = "provision.yml"
 def share() -> Path:
     """The directory of the collection: playbooks/, roles/, plugins/; and inventory/."""
     return _WHEEL_SHARE if _WHEEL_SHARE.is_dir() else _PACKAGE.parent
+
+
+def version() -> str:
+    """The version of this `provision`, also of a checkout that is not installed."""
+    try:
+        return metadata.version("neuraltalk-provision")
+    except metadata.PackageNotFoundError:
+        import tomllib  # imported here, because an installed command does not need it
+
+        project = share() / "pyproject.toml"
+        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
 
 
 def link_collection(folder: Path) -> Path:

@@ -9,7 +9,6 @@ import signal
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from types import FrameType
 from typing import Any
 
@@ -119,7 +118,7 @@ def provision(
 ) -> None:
     """Torch7, its rocks and neuraltalk2 on air-gapped hosts, from a local artifact mirror."""
     if version:
-        typer.echo(metadata.version("neuraltalk-provision"))
+        typer.echo(paths.version())
         raise typer.Exit
 
 

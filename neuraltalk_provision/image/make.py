@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import importlib.metadata
 import os
 import shutil
 import tempfile
@@ -12,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from neuraltalk_provision import catalogue
+from neuraltalk_provision import catalogue, paths
 from neuraltalk_provision.catalogue import target
 from neuraltalk_provision.errors import MirrorError, UsageError, naming
 from neuraltalk_provision.image import base, configuration, oci, packages, repository, stack
@@ -97,7 +96,7 @@ def plan(demand: Demand, request: Request) -> Plan:
     wanted = packages.wanted(entry, described, goal, known, request.packages, offered.names)
     closure = _closed(index, offered, wanted, goal.key)
     versions = configuration.versions_of(known, described, entry) if digest == entry.lock else {}
-    labels = configuration.labels(entry, archive.sha256, importlib.metadata.version("neuraltalk-provision"), versions)
+    labels = configuration.labels(entry, archive.sha256, paths.version(), versions)
     return Plan(entry, archive, beside, closure, labels, index)
 
 

@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from importlib import metadata
 
 from neuraltalk_provision import catalogue as catalogues
+from neuraltalk_provision import paths
 from neuraltalk_provision.catalogue import Catalogue, target
 from neuraltalk_provision.catalogue.target import Target
 from neuraltalk_provision.errors import HostError, MirrorError, UsageError, naming
@@ -113,7 +113,7 @@ def prove(settings: Settings, request: Request, output: Output) -> Result:
         lock=subject.digest,
         made=datetime.now(tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         seconds=time.monotonic() - begin,
-        provision=metadata.version("neuraltalk-provision"),
+        provision=paths.version(),
     )
     return Result(proof, subject.left, tuple(found.remarks))
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from neuraltalk_provision import paths
 from neuraltalk_provision.errors import MirrorError, ProvisionError, UsageError, naming
 from neuraltalk_provision.mirror import cache, cache_needs, incoming, signing, trust
 from neuraltalk_provision.mirror.cache_entry import CacheEntry
@@ -128,7 +128,7 @@ def publish(fetched: Fetched, builder: Runtime, settings: Settings) -> CacheEntr
         stack_root=recipe.stack_root,
         lock=trust.open_with_digest(settings)[1],
         builder=fetched.plan.host,
-        provision=importlib.metadata.version("neuraltalk-provision"),
+        provision=paths.version(),
         built=f"{datetime.now(tz=UTC):%Y-%m-%dT%H:%M:%SZ}",
         components=recipe.digests,
         left_out=fetched.inspected.lacks,

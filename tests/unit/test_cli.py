@@ -11,6 +11,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,18 @@ def test_every_command_has_json_and_every_changing_one_has_plan(words: str) -> N
 def test_version_is_printed(capsys: Capture) -> None:
     project = tomllib.loads((paths.share() / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert provision(capsys, "--version") == (0, project["version"] + "\n", "")
+
+
+def test_version_of_a_checkout_that_is_not_installed_is_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def not_installed(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    expected = provision(capsys, "--version")
+    monkeypatch.setattr(metadata, "version", not_installed)
+    assert provision(capsys, "--version") == expected
+    assert expected[0] == 0
 
 
 def test_version_is_printed_without_loading_any_command(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

@@ -100,7 +100,7 @@ ALLOWED = {
         "results",
         "whole_file",
     },
-    "image": {"errors", "catalogue", "mirror", "rules"},
+    "image": {"errors", "paths", "catalogue", "mirror", "rules"},
     "runs": {
         "errors",
         "field_words",
