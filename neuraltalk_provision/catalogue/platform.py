@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,8 +30,7 @@ class Platform:
     @property
     def major(self) -> str:
         """The major version of the release as a string, 10 of `V10` too; empty if the host reports no number."""
-        number = re.match(r"[vV]?(\d+)", self.version)
-        return number[1] if number else ""
+        return target.major_of(self.version)
 
     @property
     def key(self) -> str:
@@ -49,7 +47,8 @@ class Platform:
 def recognise(facts: HostPlatform, host: str) -> Platform:
     """The platform that `facts` describe.
 
-    A system without a version, such as Debian testing, has the one that its codename stands for. If the ID of a system
+    A system that is made of a release of Ubuntu or Debian, as Linux Mint is, has the platform of that release. A
+    system without a version, such as Debian testing, has the one that its codename stands for. If the ID of a system
     is unknown, its ID_LIKE decides, and without that its package manager. Raises UsageError if it has none of the
     package managers.
     """
@@ -78,6 +77,9 @@ def key_of(facts: HostPlatform) -> str:
 
 def _with(facts: HostPlatform, manager: Manager) -> Platform:
     python = (facts.python or "3").split(".")[0]
+    release = target.made_of(facts.id, facts.version, facts.base)
+    if release:
+        return Platform(release[0], str(release[1]), facts.machine, manager, python)
     return Platform(facts.id, facts.version or _version(facts), facts.machine, manager, python)
 
 

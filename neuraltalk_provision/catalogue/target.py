@@ -43,7 +43,15 @@ CODENAMES = {
     "resolute": ("ubuntu", 26),
 }
 """{codename of a release, as in the names of apt's suites: (ID of the system, major version)}."""
+_MADE_OF = {
+    "linuxmint": {"20": "focal", "21": "jammy", "22": "noble", "5": "bullseye", "6": "bookworm", "7": "trixie"},
+    "pop": {"20": "focal", "22": "jammy", "24": "noble"},
+    "elementary": {"6": "focal", "7": "jammy", "8": "noble"},
+    "zorin": {"16": "focal", "17": "jammy", "18": "noble"},
+}
+"""{ID of a system that is made of Ubuntu or Debian: {its major version: the codename of that release}}."""
 _FORM = "<ID>-<major version>-<machine>, for example debian-12-x86_64 or centos-7-x86_64"
+_MAJOR = re.compile(r"[vV]?(\d+)")
 _COLLECTED = re.compile(r"([a-z][a-z0-9_]{0,30})-([0-9]{1,4})(\.[0-9.]*)?-([a-z0-9_]{1,20})")
 _KEY = re.compile(
     rf"(?P<id>[a-z][a-z0-9._]*(-[a-z][a-z0-9._]*)*)(-(?P<major>\d+))?-(?P<machine>{'|'.join(machines.MACHINES)})"
@@ -86,6 +94,22 @@ class Target:
         return (own, f"el-{self.major}") if self.manager == "rpm" else (own,)
 
 
+def major_of(version: str) -> str:
+    """The major version in a VERSION_ID, 10 of `V10` too; empty if there is no number."""
+    number = _MAJOR.match(version)
+    return number[1] if number else ""
+
+
+def made_of(system: str, version: str, codename: str = "") -> tuple[str, int] | None:
+    """(ID, major version) of the Ubuntu or Debian that a system is made of, as Linux Mint is; None for all others.
+
+    `codename` is what its os-release says about that, if anything.
+    """
+    if system in ("debian", "ubuntu"):
+        return None
+    return CODENAMES.get(codename) or CODENAMES.get(_MADE_OF.get(system, {}).get(major_of(version), ""))
+
+
 def parse(key: str) -> Target:
     """The platform with this key. Raises UsageError if no host can have it, or files cannot be collected for it."""
     close = meant(key)
@@ -103,7 +127,9 @@ def parse(key: str) -> Target:
         raise UsageError(f"{key}: hosts report only the major version of their release", advice=form)
     if close:
         why = f"no system has the ID {name} in its os-release file"
-        if close.startswith(f"{name}-"):
+        if made_of(name, major):
+            why = f"hosts with {name} {major} have the platform of the release that it is made of"
+        elif close.startswith(f"{name}-"):
             why = f"no release of {name} has the major version {major}"
         raise UsageError(f"{key}: {why}", advice=f"Did you mean {close}?")
     return Target(name, int(major), machine)
@@ -141,10 +167,10 @@ def _meant(key: str) -> str:
     named = re.fullmatch(rf"([a-z._-]+)-({'|'.join(CODENAMES)})", rest)
     if named or rest in CODENAMES:
         name, number = CODENAMES[named[2] if named else rest]
-        name, major = named[1] if named else name, str(number)
+        major = str(number)
     elif words:
         name, major = words[1].rstrip("-"), words[2] or ""
-        if name == "ubuntu" and re.fullmatch(r"\d\d(04|10)", major):
+        if name in ("ubuntu", "pop") and re.fullmatch(r"\d\d(04|10)", major):
             major = major[:2]
     else:
         return ""
@@ -154,5 +180,7 @@ def _meant(key: str) -> str:
         # Who misspells a name hardly misspells its first letter, and short names of real systems differ only there.
         similar = [one for one in known if one[0] == name[0]]
         name = next(iter(difflib.get_close_matches(name, similar, 1, 0.8)), name)
+    if release := made_of(name, major):
+        name, major = release[0], str(release[1])
     machine = machines.OTHER_NAMES.get(machine, machine or machines.BUILT_FOR)
     return "-".join(part for part in (name, major, machine) if part)

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from neuraltalk_provision.catalogue import target
 from neuraltalk_provision.catalogue.target import Target
 from neuraltalk_provision.errors import UsageError, naming
 from neuraltalk_provision.mirror import apt_sources, bounded, programs
 from neuraltalk_provision.mirror.apt_sources import Source
+from neuraltalk_provision.rules.packages import base_codename
 
 OS_RELEASE = Path("/etc/os-release")
 _LARGEST = 1 << 20
@@ -58,9 +60,11 @@ def read() -> Machine:
             "some other systems have a package of that name.",
         )
     release = _release()
-    name, version = release.get("ID", ""), release.get("VERSION_ID", "").split(".")[0]
-    major = int(version) if re.fullmatch(r"[0-9]{1,4}", version) else 0
-    own = [release.get(key, "") for key in ("VERSION_CODENAME", "UBUNTU_CODENAME", "DEBIAN_CODENAME")]
+    name, version = release.get("ID", ""), release.get("VERSION_ID", "")
+    base = base_codename(release)
+    made_of = target.made_of(name, version, base)
+    name, major = made_of or (name, int(target.major_of(version)[:4] or 0))
+    own = () if made_of else (release.get("VERSION_CODENAME", ""), base)
     codenames = tuple(dict.fromkeys(word for word in (*own, Target(name, major, "").codename) if word))
     places = _places()
     settings = programs.output(["apt-config", "dump"], _environment(), _LARGEST)[1].decode("utf-8", "replace")

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.catalogue import Artifact, Catalogue
+from neuraltalk_provision.catalogue.platform import Platform
 from neuraltalk_provision.catalogue.repositories import origins
 from neuraltalk_provision.catalogue.target import Target
 from neuraltalk_provision.errors import MirrorError, UsageError, naming
@@ -183,7 +184,7 @@ def _of_this_machine(target: Target) -> str:
         release = platform.freedesktop_os_release()
     except OSError:
         release = {}
-    own = f"{release.get('ID', '')}-{release.get('VERSION_ID', '').split('.')[0]}-{platform.machine()}"
+    own = Platform(release.get("ID", "").lower(), release.get("VERSION_ID", ""), platform.machine(), "dnf").key
     if own != target.key or not REPOSITORIES.is_dir():
         raise MirrorError(
             f"no repositories are given for {target.key}, and this machine, {own}, cannot have them itself",

@@ -22,16 +22,16 @@ class HostPlatform(Result):
     id_like: Annotated[Many[Text], Field(max_length=100)]
     version: Text
     codename: Text = ""
-    """As in os-release. Debian testing has no version, only this."""
+    base: Text = ""
+    """Codenames: its own (Debian testing has no version, only this), and of the Ubuntu or Debian that it is made of."""
     name: Text
     machine: Text
     kernel: Text = ""
     libc: Text
     python: Text
     executable: Text = ""
-    """The Python of the stack; `python` is its version."""
     pip: bool = True
-    """Whether it has pip."""
+    """`executable` is the Python of the stack, `python` its version, and `pip` whether it has pip."""
     managers: Annotated[Many[Text], Field(max_length=100)]
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from neuraltalk_provision.catalogue import pythons, tried
+from neuraltalk_provision.catalogue import pythons, target, tried
 from neuraltalk_provision.catalogue.recipe import Recipe
 from neuraltalk_provision.results.host_state import Directory, HostPlatform, HostState
 from neuraltalk_provision.rules.packages import CACHE, HDF5, HDF5_LIBRARY, LOCAL, SCRIPTS, WRITTEN
@@ -163,7 +163,7 @@ def _pip(state: HostState, recipe: Recipe, builds: Sequence[str]) -> Iterator[st
     coming = next((name for name in missing if name.endswith("-pip")), "")
     # A release that is not in our tables can have a Python 2.7 and get python3-pip, with a Python 3.
     same = coming.startswith("python3-") == (not state.platform.python.startswith("2."))
-    if not coming or not same or not _is_of_the_distribution(state.platform):
+    if not coming or not same or not _is_of_the_distribution(state.platform, recipe.platform):
         why = "is for another Python" if coming else "is installed"
         yield (
             f"{state.platform.executable} (Python {state.platform.python}) has no pip, although the OS package of pip "
@@ -171,10 +171,10 @@ def _pip(state: HostState, recipe: Recipe, builds: Sequence[str]) -> Iterator[st
         )
 
 
-def _is_of_the_distribution(platform: HostPlatform) -> bool:
+def _is_of_the_distribution(platform: HostPlatform, key: str) -> bool:
     """Whether the OS package of pip is for the Python of the stack: by its release, or else by its directory."""
-    major = platform.version.split(".")[0]
-    release = pythons.release(platform.id, int(major)) if major.isdigit() else None
+    system, major, _ = target.split(key) or ("",) * 3
+    release = pythons.release(system, int(major)) if major else None
     if release:
         return platform.python.split(".")[:2] == release.python.split(".")
     return platform.executable.startswith(("/usr/bin/", "/usr/libexec/"))

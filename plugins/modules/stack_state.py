@@ -78,7 +78,8 @@ state:
   contains:
     platform:
       description:
-        - The system; C(id), C(id_like), C(version), C(name), C(machine), C(kernel), C(libc) and C(managers).
+        - The system; C(id), C(id_like), C(version), C(codename), C(base) (the codename of the Ubuntu or
+          Debian that it is made of), C(name), C(machine), C(kernel), C(libc) and C(managers).
           C(executable) is the Python of the stack, C(python) its version, and C(pip) whether it has pip.
       type: dict
     packages:

@@ -31,6 +31,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("apt-get"), reason="this machin
 
 BOOKWORM = target.parse("debian-12-x86_64")
 NAME = "packages-debian-12-x86_64"
+DATA = Path(__file__).parent / "data"
 CLOSURE = ["base", "gcc", "libc6", "libgcc", "libsox", "python3", "sox"]
 
 
@@ -373,6 +374,22 @@ def test_sources_of_this_machine_serve_other_releases_of_its_system(
     assert f"{repository.place.as_uri()} bullseye bullseye-updates bullseye-security main: gcc" in asked.line
     (tmp_path / "w").mkdir()
     assert names(collector.collect(PACKAGES, bullseye, tmp_path / "w", Event())) == CLOSURE
+
+
+def test_machine_that_is_made_of_ubuntu_serves_hosts_with_that_ubuntu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of its sources, those of Ubuntu; its own packages are for itself."""
+    sources = (
+        "Types: deb\nURIs: https://mint.example.org\nSuites: xia\nComponents: main\n\n"
+        "Types: deb\nURIs: https://ubuntu.example.org\nSuites: noble noble-updates\nComponents: main universe\n"
+    )
+    own_machine(tmp_path, monkeypatch, (DATA / "os-release" / "linuxmint-22").read_text(encoding="utf-8"), sources)
+    asked = collectors.load(CATALOGUE, Repositories()).ask(PACKAGES, target.parse("ubuntu-24-x86_64"))
+    assert asked
+    assert asked.line.startswith(
+        "apt for ubuntu-24-x86_64 from https://ubuntu.example.org noble noble-updates main universe: gcc"
+    )
 
 
 @pytest.mark.parametrize("key", ["ubuntu-22-x86_64", "debian-99-x86_64"])

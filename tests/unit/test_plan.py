@@ -70,28 +70,30 @@ def test_python_without_pip_is_refused_unless_pip_comes_with_the_packages(
     words = "/usr/bin/python3 (Python 3.11.2) has no pip, although the OS package of pip is installed"
     assert all(words in refusal for refusal in refusals)
     assert plan("node1", HostState.model_validate(state), RECIPE).refusals == ()  # which installs no Python packages
-    state["platform"] |= {"python": "2.7.18", "executable": "/usr/bin/python", "version": "99"}
+    state["platform"] |= {"python": "2.7.18", "executable": "/usr/bin/python"}
+    recipe = replace(recipe, platform="debian-99-x86_64")
     assert bool(plan("node1", HostState.model_validate(state), recipe).refusals) == (not pip)
 
 
 @pytest.mark.parametrize(
-    ("python", "executable", "version", "refused"),
+    ("python", "executable", "system", "refused"),
     [
-        ("3.11.2", "/usr/bin/python3", "12", 0),
-        ("3.12.3", "/usr/local/bin/python3.12", "12", 1),
-        ("3.12.3", "/usr/bin/python3", "12", 1),
-        ("3.12.3", "/usr/bin/python3", "99", 0),
-        ("3.12.3", "/usr/bin/python3", "rolling", 0),
-        ("3.12.3", "/opt/python/bin/python3", "99", 1),
-        ("2.7.18", "/usr/bin/python", "99", 1),  # Amazon Linux 2: python3-pip is for a Python that comes with it
+        ("3.11.2", "/usr/bin/python3", "debian-12", 0),
+        ("3.12.3", "/usr/local/bin/python3.12", "debian-12", 1),
+        ("3.12.3", "/usr/bin/python3", "debian-12", 1),
+        ("3.12.3", "/usr/bin/python3", "debian-99", 0),
+        ("3.12.3", "/usr/bin/python3", "debian", 0),
+        ("3.12.3", "/opt/python/bin/python3", "debian-99", 1),
+        ("2.7.18", "/usr/bin/python", "amzn-2", 1),  # Amazon Linux 2: python3-pip is for a Python that comes with it
     ],
 )
 def test_pip_of_the_os_packages_counts_only_for_the_python_that_it_serves(
-    python: str, executable: str, version: str, refused: int
+    python: str, executable: str, system: str, refused: int
 ) -> None:
     recipe = replace(RECIPE, parts=(*RECIPE.parts, part("python", 1)), required=("gcc", "python3-pip"))
+    recipe = replace(recipe, platform=f"{system}-x86_64")
     state = copy.deepcopy(HOSTS["bare"]["state"])
-    state["platform"] |= {"pip": False, "python": python, "executable": executable, "version": version}
+    state["platform"] |= {"pip": False, "python": python, "executable": executable}
     refusals = plan("node1", HostState.model_validate(state), recipe).refusals
     assert len(refusals) == refused
     assert all("although the OS package of pip is for another Python" in refusal for refusal in refusals)
@@ -100,8 +102,9 @@ def test_pip_of_the_os_packages_counts_only_for_the_python_that_it_serves(
 @pytest.mark.parametrize(("python", "refused"), [("2.7.5", 0), ("3.6.8", 1)])
 def test_python_pip_of_el_7_is_for_python_2(python: str, refused: int) -> None:
     recipe = replace(RECIPE, parts=(*RECIPE.parts, part("python", 1)), required=("gcc", "python-pip"), manager="yum")
+    recipe = replace(recipe, platform="like-el-7-x86_64")
     state = copy.deepcopy(HOSTS["bare"]["state"])
-    state["platform"] |= {"pip": False, "python": python, "executable": "/usr/bin/python", "id": "like-el"}
+    state["platform"] |= {"pip": False, "python": python, "executable": "/usr/bin/python"}
     assert len(plan("node1", HostState.model_validate(state), recipe).refusals) == refused
 
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import pytest
 
 from neuraltalk_provision.catalogue import target
+from neuraltalk_provision.catalogue.platform import key_of as platform_key
 from neuraltalk_provision.catalogue.platform import recognise
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.results.host_state import HostPlatform
 
 
 def facts(
-    id_: str, version: str, like: str, managers: str, machine: str = "x86_64", python: str = "3.11.2"
+    id_: str, version: str, like: str, managers: str, machine: str = "x86_64", python: str = "3.11.2", base: str = ""
 ) -> HostPlatform:
     return HostPlatform(
         id=id_,
         id_like=tuple(like.split()),
         version=version,
+        base=base,
         name=f"{id_} {version}",
         machine=machine,
         libc="glibc-2.36",
@@ -30,7 +32,6 @@ def facts(
     [
         (facts("debian", "12", "", "apt-get"), "apt", "debian-12-x86_64", ("debian-12",)),
         (facts("ubuntu", "22.04", "debian", "apt-get"), "apt", "ubuntu-22-x86_64", ("ubuntu-22",)),
-        (facts("linuxmint", "21.1", "ubuntu debian", "apt-get"), "apt", "linuxmint-21-x86_64", ("linuxmint-21",)),
         (facts("centos", "7", "rhel fedora", "yum"), "yum", "centos-7-x86_64", ("centos-7", "el-7")),
         (facts("rocky", "9.4", "rhel centos fedora", "dnf yum"), "dnf", "rocky-9-x86_64", ("rocky-9", "el-9")),
         (facts("tlinux", "2.4", "rhel centos fedora", "yum"), "yum", "tlinux-2-x86_64", ("tlinux-2", "el-2")),
@@ -81,7 +82,12 @@ def test_system_without_a_version_has_that_of_its_codename(given: HostPlatform, 
         (facts("tencentos", "4.2", "rhel fedora centos", "dnf yum"), "tencentos-4-x86_64"),
         (facts("tlinux", "2.4", "rhel centos fedora", "yum"), "tlinux-2-x86_64"),
         (facts("anolis", "8.8", "rhel fedora centos", "dnf yum"), "anolis-8-x86_64"),
-        (facts("elementary", "8", "ubuntu debian", "apt-get"), "elementary-8-x86_64"),
+        (facts("devuan", "5", "debian", "apt-get"), "devuan-5-x86_64"),
+        (facts("kali", "2024.2", "debian", "apt-get"), "kali-2024-x86_64"),
+        (facts("cloudlinux", "8.10", "rhel fedora centos", "dnf yum"), "cloudlinux-8-x86_64"),
+        (facts("openeuler", "22.03", "", "dnf yum"), "openeuler-22-x86_64"),
+        (facts("amzn", "2023", "fedora", "dnf yum"), "amzn-2023-x86_64"),
+        (facts("linuxmint", "23", "ubuntu debian", "apt-get"), "linuxmint-23-x86_64"),
         (facts("kylin", "V10", "", "dnf yum"), "kylin-10-x86_64"),
         (facts("some", "12 (bookworm)", "debian", "apt-get"), "some-12-x86_64"),
     ],
@@ -91,6 +97,29 @@ def test_platform_that_a_host_says_can_be_in_the_name_of_a_file_for_it(given: Ho
     assert recognise(given, "node1").key == key
     assert target.split(key) is not None
     assert target.parse(key).key == key
+
+
+@pytest.mark.parametrize(
+    ("id_", "version", "base", "key"),
+    [
+        ("linuxmint", "22.1", "noble", "ubuntu-24-x86_64"),
+        ("linuxmint", "21.1", "", "ubuntu-22-x86_64"),
+        ("linuxmint", "6", "bookworm", "debian-12-x86_64"),
+        ("pop", "22.04", "jammy", "ubuntu-22-x86_64"),
+        ("elementary", "8", "noble", "ubuntu-24-x86_64"),
+        ("of-a-company", "3", "jammy", "ubuntu-22-x86_64"),
+        ("of-a-company", "3", "unheard-of", "of-a-company-3-x86_64"),
+        ("ubuntu", "24.04", "noble", "ubuntu-24-x86_64"),
+    ],
+)
+def test_system_that_is_made_of_ubuntu_or_debian_has_the_platform_of_that_release(
+    id_: str, version: str, base: str, key: str
+) -> None:
+    """Its packages are those of that release, and so are its Python and the files of the mirror."""
+    given = facts(id_, version, "ubuntu debian", "apt-get", base=base)
+    platform = recognise(given, "node1")
+    assert platform.key == platform_key(given) == key
+    assert platform.lookups == (key.removesuffix("-x86_64"),)
 
 
 def test_version_without_a_number_is_none() -> None:

@@ -184,6 +184,7 @@ def test_empty_map_is_none() -> None:
         ("debian-12-aarch64", "only hosts of the machine type x86_64"),
         ("debain-12-x86_64", "no system has the ID debain"),
         ("../x-1-x86_64", "is not a platform"),
+        ("pop-22-x86_64", "hosts with pop 22 have the platform of the release that it is made of"),
     ],
 )
 def test_platform_that_no_host_has_is_refused(key: str, words: str) -> None:
@@ -203,7 +204,12 @@ def test_platform_that_no_host_has_is_refused(key: str, words: str) -> None:
         ("ubuntu-26.04", "ubuntu-26-x86_64"),
         ("noble", "ubuntu-24-x86_64"),
         ("trixie-x86_64", "debian-13-x86_64"),
-        ("pop-os-22-x86_64", "pop-22-x86_64"),
+        ("debian-noble-x86_64", "ubuntu-24-x86_64"),
+        ("ubuntu-trixie", "debian-13-x86_64"),
+        ("pop-os-22-x86_64", "ubuntu-22-x86_64"),
+        ("pop-2204-x86_64", "ubuntu-22-x86_64"),
+        ("linuxmint-22-x86_64", "ubuntu-24-x86_64"),
+        ("mint-6", "debian-12-x86_64"),
     ],
 )
 def test_platform_that_was_meant_is_named(key: str, meant: str) -> None:

@@ -62,6 +62,15 @@ def test_codename_is_told_where_there_is_no_version(system: ModuleType, monkeypa
     assert system.facts()["codename"] == "forky"
 
 
+@pytest.mark.parametrize(("name", "base"), [("linuxmint-22", "noble"), ("linuxmint-6", "bookworm"), ("debian-12", "")])
+def test_release_that_a_system_is_made_of_is_told(
+    system: ModuleType, monkeypatch: pytest.MonkeyPatch, name: str, base: str
+) -> None:
+    text = (DATA / "os-release" / name).read_text(encoding="utf-8")
+    files(system, monkeypatch, {"/etc/os-release": text})
+    assert system.facts()["base"] == base
+
+
 def test_os_release_has_a_second_place_and_el_6_a_file_of_its_own(
     system: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ import re
 from .environment import path_of
 from .files import read_text
 from .runtime import glibc
-from ..rules.packages import COMMANDS
+from ..rules.packages import COMMANDS, base_codename
 
 
 def os_release():
@@ -37,6 +37,7 @@ def facts():
         "id_like": pairs.get("ID_LIKE", "").lower().split(),
         "version": pairs.get("VERSION_ID", ""),
         "codename": pairs.get("VERSION_CODENAME", ""),
+        "base": base_codename(pairs),
         "name": pairs.get("PRETTY_NAME", pairs.get("NAME", "")),
         "machine": platform.machine(),
         "kernel": platform.release(),

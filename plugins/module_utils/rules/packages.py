@@ -20,6 +20,12 @@ COMMANDS = {"apt": "apt-get", "dnf": "dnf", "yum": "yum"}
 """{package manager: its command}. A package manager is present if its command exists. dnf is preferred to yum."""
 
 
+def base_codename(release):
+    # type: (dict[str, str]) -> str
+    """The codename of the Ubuntu or Debian whose packages a system uses, in the values of its os-release; or empty."""
+    return release.get("UBUNTU_CODENAME") or release.get("DEBIAN_CODENAME", "")
+
+
 def usual_origins(names, origins):
     # type: (list[str] | tuple[str, ...], dict[str, str]) -> str
     """Where packages usually come from, in words, by {package: repository}; empty if that is not known of any."""
