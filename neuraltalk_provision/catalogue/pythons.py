@@ -43,7 +43,7 @@ _RELEASES = {
     ("el", 9): Release("3.9", "2.34", "2.34"),
     ("el", 10): Release("3.12", "2.39", "2.39"),
 }
-EL = frozenset({"almalinux", "centos", "ol", "rhel", "rocky", "scientific"})
+EL = frozenset({"almalinux", "centos", "cloudlinux", "eurolinux", "miraclelinux", "ol", "rhel", "rocky", "scientific"})
 """The IDs of the systems that are Enterprise Linux."""
 CONTROLLER = {python: Release(python, "2.28", "2.28") for python in ("3.11", "3.12", "3.13", "3.14")}
 """{Python: release} of the controllers that the mirror can set up."""

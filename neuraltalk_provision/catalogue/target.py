@@ -12,7 +12,10 @@ from neuraltalk_provision.rules import machines
 
 FAMILIES = {
     "apt": ("debian", "ubuntu", "linuxmint", "raspbian", "pop", "kali", "devuan"),
-    "rpm": ("rhel", "centos", "rocky", "almalinux", "fedora", "ol", "amzn", "scientific", "alinux", "tencentos"),
+    "rpm": (
+        *("rhel", "centos", "rocky", "almalinux", "fedora", "ol", "amzn", "scientific", "alinux", "tencentos"),
+        *("cloudlinux", "eurolinux", "miraclelinux", "anolis", "openeuler"),
+    ),
 }
 """{package manager: the IDs of the systems that are known to use it}."""
 _OTHER_IDS = {

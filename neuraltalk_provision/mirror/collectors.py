@@ -21,20 +21,27 @@ ANY = ""
 class Collectors:
     """The collectors: {(kind of the source, package manager of the platform): collector}."""
 
-    def __init__(self, catalogue: Catalogue, known: Mapping[tuple[str, str], Collector]) -> None:
-        self._catalogue, self._known = catalogue, known
+    def __init__(
+        self, catalogue: Catalogue, known: Mapping[tuple[str, str], Collector], repositories: Repositories
+    ) -> None:
+        self._catalogue, self._known, self._repositories = catalogue, known, repositories
 
     def of(self, artifact: Artifact, target: Target) -> Collector | None:
         """The one for an artifact on a platform; None if there is none."""
         source = self._catalogue.sources.get(artifact.name)
         kind = source.kind if source else ""
-        return self._known.get((kind, target.manager)) or self._known.get((kind, ANY))
+        manager = target.manager or self._repositories.manager(target)
+        return self._known.get((kind, manager)) or self._known.get((kind, ANY))
 
-    def ask(self, artifact: Artifact, target: Target) -> Request | None:
-        """The request for an artifact on a platform, or why there cannot be one; None if there is no collector."""
+    def ask(self, artifact: Artifact, target: Target) -> Request:
+        """The request for an artifact on a platform, or why there cannot be one."""
         collector = self.of(artifact, target)
         if not collector:
-            return None
+            return Request(
+                message=f"the package manager of {target.id} is not known, nor are its repositories",
+                advice="Write the repositories of this platform into a file, and give it with --repositories FILE; "
+                "docs/mirror-details.md shows the fields for apt and for RPM packages.",
+            )
         try:
             return Request(collector.request(artifact, target))
         except UnavailableError as error:
@@ -50,4 +57,4 @@ def load(catalogue: Catalogue, repositories: Repositories) -> Collectors:
         ("os_packages", "rpm"): RpmPackages(catalogue, repositories),
         ("python_wheels", ANY): Wheels(),
     }
-    return Collectors(catalogue, known)
+    return Collectors(catalogue, known, repositories)

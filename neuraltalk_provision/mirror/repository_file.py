@@ -115,6 +115,10 @@ class Repositories:
         """Those of a platform; none if the file does not name it."""
         return tuple(one for one in self.by_platform.get(wanted.key, ()) if isinstance(one, RpmRepository))
 
+    def manager(self, wanted: Target) -> str:
+        """`apt` or `rpm`, by those of a platform; empty if the file does not name it."""
+        return "apt" if self.apt(wanted) else "rpm" if self.rpm(wanted) else ""
+
 
 def read(file: Path) -> Repositories:
     """The repositories of a file; relative paths in it are relative to its directory. Raises UsageError."""

@@ -18,6 +18,7 @@ from neuraltalk_provision.errors import MirrorError
 from neuraltalk_provision.mirror.collection import Collection, Piece
 from neuraltalk_provision.mirror.collectors import Collectors
 from neuraltalk_provision.mirror.pull import Pulled
+from neuraltalk_provision.mirror.repository_file import Repositories
 from tests.unit.catalogue import SMALL
 
 WHEELS = "python-wheels-debian-12-x86_64"
@@ -54,7 +55,7 @@ class Shelf:
         return Piece(file.name, file.as_uri(), hashlib.sha256(data).hexdigest(), size)
 
     def collectors(self, catalogue: Catalogue = CATALOGUE) -> Collectors:
-        return Collectors(catalogue, {("python_wheels", ""): self})
+        return Collectors(catalogue, {("python_wheels", ""): self}, Repositories())
 
 
 def shelf(place: Path, wheels: Mapping[str, bytes] | None = None) -> Shelf:

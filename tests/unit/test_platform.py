@@ -127,7 +127,7 @@ def test_version_without_a_number_is_none() -> None:
     assert target.split("some-x86_64") is not None
 
 
-@pytest.mark.parametrize("system", ["centos", "ol", "rhel", "scientific"])
+@pytest.mark.parametrize("system", ["centos", "cloudlinux", "ol", "rhel", "scientific"])
 def test_python_of_every_el_7_is_python_2(system: str) -> None:
     assert target.parse(f"{system}-7-x86_64").python == "2"
     assert target.parse(f"{system}-6-x86_64").python == "2"

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from neuraltalk_provision import yaml_file
+from neuraltalk_provision import catalogue, yaml_file
 from neuraltalk_provision.catalogue import target
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.mirror import repository_file
+from neuraltalk_provision.mirror import collectors, repository_file
 
 BULLSEYE, ROCKY = target.parse("debian-11-x86_64"), target.parse("rocky-9-x86_64")
+CATALOGUE = catalogue.load()
 GOOD = """
 debian-11-x86_64:
   - uris: http://a.example.org/debian https://b.example.org/debian
@@ -42,6 +43,19 @@ def test_repositories_are_read_by_platform() -> None:
     (rpm,) = found.rpm(ROCKY)
     assert rpm.gpgkey == (Path("/site/keys/rocky"),)
     assert found.apt(ROCKY) == found.rpm(BULLSEYE) == found.apt(target.parse("ubuntu-22-x86_64")) == ()
+
+
+def test_repositories_say_which_package_manager_an_unknown_system_has() -> None:
+    """Packages of such a system were left out without an error, although the file had its repositories."""
+    kylin, packages = target.parse("kylin-10-x86_64"), CATALOGUE.artifact("packages")
+    rows = GOOD[GOOD.index("rocky-9") :].replace("rocky-9", "kylin-10")
+    asked = collectors.load(CATALOGUE, parse(rows)).ask(packages, kylin)
+    assert asked.line.startswith("dnf for kylin-10-x86_64 from https://a.example.org/9/BaseOS/: ")
+    assert "hdf5-devel" in asked.line
+    asked = collectors.load(CATALOGUE, repository_file.Repositories()).ask(packages, kylin)
+    assert (asked.line, asked.left_out) == ("", False)
+    assert asked.message == "the package manager of kylin is not known, nor are its repositories"
+    assert "--repositories FILE" in asked.advice
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,6 @@ def test_platform_whose_python_is_not_known_is_left_to_a_person() -> None:
         wheels.Wheels().request(PYTHON_WHEELS, target.parse("fedora-40-x86_64"))
     assert "python-wheels-fedora-40-x86_64.tar" in error.value.advice
     asked = load(CATALOGUE, Repositories()).ask(PYTHON_WHEELS, target.parse("fedora-40-x86_64"))
-    assert asked
     assert (asked.line, asked.left_out) == ("", True)
 
 
