@@ -64,8 +64,9 @@ def recognise(facts: HostPlatform, host: str) -> Platform:
         manager = apt or rpm
     if manager is None:
         raise UsageError(
-            f"{host}: {facts.name or facts.id} has none of the package managers {', '.join(COMMANDS.values())}",
-            advice="Only hosts with one of these package managers can be provisioned.",
+            f"{host}: {facts.name or facts.id} has none of the package managers {', '.join(COMMANDS.values())}, "
+            "without which no host can be provisioned. If it has Docker or Podman, it can run the stack from an image "
+            "that `provision image` makes",
         )
     return _with(facts, manager)
 
