@@ -14,6 +14,8 @@ LONGEST_LIMIT = 65536
 """Bytes of a list of hosts that is given on Ansible's command line."""
 FILES_OF_A_FORK, OTHER_FILES = 4, 100
 """How many files ansible-playbook has open for each fork, which are pipes, and for all else (ansible-core 2.19)."""
+FEWEST_FILES = 64
+"""The open files that a playbook needs on one host. With fewer than 20, Ansible was seen to fail without a reason."""
 
 
 def is_long(limit: Sequence[str]) -> bool:
@@ -41,12 +43,19 @@ def forks(wanted: int) -> int:
     """How many hosts Ansible can work on at once: `wanted`, or fewer if it may not open files for so many.
 
     Without them it ends in the middle of a playbook. Most machines allow 1024 files at first, and more on request: that
-    is done here, for this process and those that it starts.
+    is done here, for this process and those that it starts. Raises UsageError if it may open too few for one host.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = FILES_OF_A_FORK * wanted + OTHER_FILES
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return wanted
+    if hard != resource.RLIM_INFINITY and hard < FEWEST_FILES:
+        raise UsageError(
+            f"a process of this machine may open only {hard} files at the same time (`ulimit -Hn`), and a playbook "
+            f"needs {FEWEST_FILES}",
+            advice="Nothing was done on any host. Raise this limit: nofile in /etc/security/limits.conf, or "
+            "LimitNOFILE of the systemd unit that runs the command.",
+        )
     raised = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
     return max(1, min(wanted, (raised - OTHER_FILES) // FILES_OF_A_FORK))

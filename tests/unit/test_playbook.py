@@ -415,6 +415,16 @@ def test_many_forks_get_the_open_files_that_they_need(
     assert open_files[-1] == both
 
 
+def test_too_few_open_files_for_one_host_are_refused(open_files: list[tuple[int, int]]) -> None:
+    """It ended as a bug, `out of pty devices`, or with `Too many open files` of a host."""
+    open_files.append((20, 64))
+    assert limits.forks(50) == 1
+    open_files.append((20, 63))
+    with pytest.raises(UsageError, match=r"may open only 63 files at the same time \(`ulimit -Hn`\)") as caught:
+        limits.forks(50)
+    assert "nofile in /etc/security/limits.conf" in caught.value.advice
+
+
 def test_ansible_works_on_more_hosts_at_once_than_the_soft_limit_of_open_files_allows(tmp_path: Path) -> None:
     """It ended in the middle of the playbook with `Too many open files` and `process object is closed`."""
     inventory = tmp_path / "hosts.yml"
