@@ -72,6 +72,25 @@ EXHAUSTED = frozenset(
 )
 """Error numbers of a machine that has no more space, memory, file handles or processes, or a broken disk."""
 
+_LIMITS = {
+    errno.EMFILE: ("open files", "ulimit -n", "nofile", "LimitNOFILE"),
+    errno.EAGAIN: ("processes", "ulimit -u", "nproc", "TasksMax"),
+}
+"""{error number: what is limited for the processes of a user, and where}."""
+_NO_THREAD = "can't start new thread"
+
+
+def limit_reached(error: BaseException | None) -> str:
+    """What to do if an error is a limit of this machine for the processes of a user; empty for all other errors."""
+    number = error.errno if isinstance(error, OSError) else errno.EAGAIN if str(error) == _NO_THREAD else None
+    if number not in _LIMITS:
+        return ""
+    what, command, limit, unit = _LIMITS[number]
+    return (
+        f"Raise the limit of {what}: `{command}`, {limit} in /etc/security/limits.conf, or {unit} of the systemd unit "
+        "that runs the command."
+    )
+
 
 @contextmanager
 def naming(
@@ -89,4 +108,5 @@ def naming(
     except OSError as error:
         if only and error.errno not in only:
             raise
-        raise kind(f"{error.filename or place} cannot be {what}: {error.strerror or error}") from error
+        message = f"{error.filename or place} cannot be {what}: {error.strerror or error}"
+        raise kind(message, advice=limit_reached(error)) from error

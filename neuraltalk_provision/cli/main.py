@@ -25,6 +25,7 @@ from neuraltalk_provision.errors import (
     InterruptError,
     ProvisionError,
     UsageError,
+    limit_reached,
 )
 from neuraltalk_provision.output import Output
 
@@ -211,6 +212,8 @@ def _converted(error: BaseException, log: CommandLog, arguments: Sequence[str]) 
             return UsageError(_explained(error), advice=_where_help_is(arguments))
         case KeyboardInterrupt() | typer.Abort():
             return InterruptError("interrupted", advice="Run the same command again; it continues where it stopped.")
+    if advice := limit_reached(error):
+        return UsageError(f"a limit of this machine was reached: {error}", advice=advice)
     return _bug(error, log)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Event
 from typing import IO
 
-from neuraltalk_provision.errors import MirrorError
+from neuraltalk_provision.errors import MirrorError, limit_reached
 
 Watch = Callable[[str], None]
 
@@ -151,7 +151,8 @@ def _open(
             command, stdin=stdin, stdout=stdout, stderr=stderr, env=dict(environment), start_new_session=True
         )
     except OSError as error:
-        raise MirrorError(f"{command[0]} cannot be started: {error.strerror}", advice="Install it.") from None
+        advice = limit_reached(error) or "Install it."
+        raise MirrorError(f"{command[0]} cannot be started: {error.strerror}", advice=advice) from None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

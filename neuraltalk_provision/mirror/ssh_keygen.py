@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from neuraltalk_provision.errors import MirrorError, UsageError, naming
+from neuraltalk_provision.errors import MirrorError, UsageError, limit_reached, naming
 from neuraltalk_provision.mirror.signers import NAMESPACE, Signer
 
 _BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
@@ -131,7 +131,8 @@ def _run(
     except subprocess.TimeoutExpired:
         raise MirrorError(f"{program} did not end within {patience} s", advice="Run the same command again.") from None
     except OSError as error:
-        raise MirrorError(f"{program} cannot be started: {error.strerror or error}", advice=_INSTALL) from None
+        advice = limit_reached(error) or _INSTALL
+        raise MirrorError(f"{program} cannot be started: {error.strerror or error}", advice=advice) from None
 
 
 def _unusable(done: subprocess.CompletedProcess[bytes]) -> MirrorError:

@@ -177,6 +177,27 @@ def test_what_nobody_thought_of_is_a_bug_with_a_report(
     assert (code, told["kind"], told["log"]) == (3, "BugError", str(logs()[1]))
 
 
+@pytest.mark.parametrize(
+    ("error", "limit"),
+    [
+        (OSError(24, "Too many open files", "/somewhere"), "ulimit -n"),
+        (BlockingIOError(11, "Resource temporarily unavailable"), "ulimit -u"),
+        (RuntimeError("can't start new thread"), "ulimit -u"),
+    ],
+)
+def test_limit_of_this_machine_is_no_bug(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, error: Exception, limit: str
+) -> None:
+    def limited(*_given: object) -> None:
+        raise error
+
+    monkeypatch.setattr(store, "verify", limited)
+    code, _, err = provision(capsys, "mirror", "verify")
+    assert code == 2
+    assert f"error: a limit of this machine was reached: {error}\nnext: Raise the limit of " in err
+    assert f"`{limit}`, n" in err
+
+
 def test_report_of_a_bug_holds_no_secret(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_given: object) -> None:
         raise ValueError("https://bot:s3cr3t@mirror/ has no page")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 
 import pytest
 
+from neuraltalk_provision.errors import MirrorError, naming
 from neuraltalk_provision.mirror import programs
 
 
@@ -22,3 +24,26 @@ def test_all_that_a_program_wrote_just_before_its_end_is_read(monkeypatch: pytes
     found = bytearray()
     ended = programs.run(["sh", "-c", "sleep 0.4; echo page; echo last >&2"], os.environ, sink=found.extend)
     assert (bytes(found), ended.code, ended.errors) == (b"page\n", 0, "last")
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [(errno.ENOENT, "Install it."), (errno.EMFILE, "`ulimit -n`"), (errno.EAGAIN, "`ulimit -u`")],
+)
+def test_program_is_not_to_be_installed_if_a_limit_keeps_it_from_starting(
+    monkeypatch: pytest.MonkeyPatch, number: int, advice: str
+) -> None:
+    def refused(*_given: object, **_more: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(subprocess, "Popen", refused)
+    with pytest.raises(MirrorError, match="git cannot be started") as caught:
+        programs.run(["git"], os.environ)
+    assert advice in caught.value.advice
+
+
+def test_limit_of_open_files_is_told_with_the_path_and_the_cure() -> None:
+    words = "the mirror cannot be read: Too many open files"
+    with pytest.raises(MirrorError, match=words) as caught, naming("the mirror", "read", MirrorError):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    assert "nofile in /etc/security/limits.conf" in caught.value.advice
