@@ -104,6 +104,6 @@ def _refuse(ended: programs.Ended, key: str, folder: Path) -> None:
         f"the packages of {key} cannot be installed into an empty image: {PROGRAM} ended with {ended.code}\n{said}",
         advice=f"Free space below {folder.parent.parent}."
         if full
-        else "If it may not use namespaces, run this command as root, or allow user namespaces. If a package fails, "
-        f"fetch packages-{key} again with `provision mirror pull`.",
+        else programs.namespaces_denied(ended.errors)
+        or f"If a package fails, fetch packages-{key} again with `provision mirror pull`.",
     )

@@ -25,6 +25,7 @@ _LAST = 5.0
 _BLOCK = 1 << 16
 _LINES = 40
 _LONGEST = 2_000
+_NAMESPACES = re.compile(r"[ug]id_map|sub[ug]id|userns|user namespace|(unshare|clone).*(not permitted|denied)", re.I)
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,19 @@ def output(command: Sequence[str], environment: Mapping[str, str], largest: int)
     too_much = MirrorError(words, advice="Do not use this source.")
     ended, found = captured(command, environment, largest, too_much=too_much)
     return ended.code, found
+
+
+def namespaces_denied(errors: str) -> str:
+    """What to do if a program was not allowed to use user namespaces, by its messages; empty for other errors."""
+    if not re.search(
+        r"[ug]id_?map|sub[ug]id|user ?ns|user namespace|(unshare|clone).*(not permitted|denied)", errors, re.I
+    ):
+        return ""
+    return (
+        "This user may not use user namespaces. Run the same command as root, or allow them: a line for the user in "
+        "/etc/subuid and in /etc/subgid, and on Ubuntu 24.04 and later "
+        "`sysctl kernel.apparmor_restrict_unprivileged_userns=0`."
+    )
 
 
 def _open(

@@ -57,7 +57,8 @@ class Engine:
         if done.code:
             raise UsageError(
                 f"{what} failed: {' '.join([Path(self.path).name, *arguments[:2]])}: {done.errors or done.output}",
-                advice=f"Check that the engine runs: `{Path(self.path).name} info`. Give another one with --engine.",
+                advice=programs.namespaces_denied(done.errors)
+                or f"Check that the engine runs: `{Path(self.path).name} info`. Give another one with --engine.",
             )
         return done.output.strip()
 
@@ -188,7 +189,8 @@ def _isolate(container: Container) -> None:
     if links.code or others:
         raise UsageError(
             f"the network of the container is not as expected: {(others or [links.errors])[0]}",
-            advice="The engine of this machine must support `--network none`, and must run on this machine.",
+            advice=programs.namespaces_denied(links.errors)
+            or "The engine of this machine must support `--network none`, and must run on this machine.",
         )
     switch = "/proc/sys/net/ipv6/conf"
     script = f"[ ! -d {switch} ] || for f in all lo; do echo 0 > {switch}/$f/disable_ipv6; done"

@@ -199,6 +199,9 @@ def test_failure_of_the_installer_is_shown_and_leaves_nothing(site: Site, capsys
     err = refused(capsys, site)
     assert "mmdebstrap ended with 7" in err
     assert "cannot configure python3" in err
+    denied = "unshare: write failed /proc/self/uid_map: Operation not permitted"
+    program(site.place.parent / "bin" / "mmdebstrap", f"#!/bin/sh\necho '{denied}' >&2\nexit 1\n")
+    assert "next: This user may not use user namespaces. Run the same command as root" in refused(capsys, site)
     program(site.place.parent / "bin" / "mmdebstrap", "#!/bin/sh\necho 'tar: No space left on device' >&2\nexit 1\n")
     assert "Free space below" in refused(capsys, site)
     assert (site.place / "out.tar").read_text() == "an earlier image"

@@ -42,6 +42,23 @@ def test_program_is_not_to_be_installed_if_a_limit_keeps_it_from_starting(
     assert advice in caught.value.advice
 
 
+@pytest.mark.parametrize(
+    ("errors", "denied"),
+    [
+        ("unshare: write failed /proc/self/uid_map: Operation not permitted", True),
+        ("newuidmap: write to uid_map failed: Operation not permitted", True),
+        ("Error: cannot clone: Operation not permitted", True),
+        ("E: unable to create user namespace, please run as root", True),
+        ('Error: no subuid ranges found for user "ops" in /etc/subuid', True),
+        ("E: dpkg: cannot configure python3", False),
+        ("tar: /root/x: Permission denied", False),
+    ],
+)
+def test_program_that_may_not_use_user_namespaces_is_told_from_others(errors: str, denied: bool) -> None:
+    """Ubuntu 24.04 forbids them to users by AppArmor, Debian and podman need ranges of ids."""
+    assert ("apparmor_restrict_unprivileged_userns=0" in programs.namespaces_denied(errors)) == denied
+
+
 def test_limit_of_open_files_is_told_with_the_path_and_the_cure() -> None:
     words = "the mirror cannot be read: Too many open files"
     with pytest.raises(MirrorError, match=words) as caught, naming("the mirror", "read", MirrorError):
