@@ -10,7 +10,6 @@ from threading import Event
 from typing import IO
 
 from neuraltalk_provision.catalogue.model import UrlSource
-from neuraltalk_provision.errors import MirrorError
 from neuraltalk_provision.mirror import addresses, programs, pull_errors
 
 LARGEST = 16 << 30
@@ -75,15 +74,12 @@ def _download(
 
             def write(data: bytes, file: IO[bytes] = file) -> None:
                 if file.tell() + len(data) > limit:
+                    part.unlink()
                     raise pull_errors.of_curl(address, pull_errors.TOO_LARGE, f"more than {limit:,} bytes arrived")
                 file.write(data)
                 advance(file.tell())
 
-            try:
-                ended = programs.run(_command(address, begin, limit), environment, sink=write, stop=stop)
-            except MirrorError:
-                part.unlink()
-                raise
+            ended = programs.run(_command(address, begin, limit), environment, sink=write, stop=stop)
         beyond = begin and not source.size and _size(part) == begin  # curl takes the answer 416 for success
         if not ended.code and not beyond:
             return

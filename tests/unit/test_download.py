@@ -98,6 +98,18 @@ def test_part_of_an_earlier_command_is_continued(tmp_path: Path, server: Server)
     assert server.asked == ["bytes=5000-"]
 
 
+def test_part_of_an_earlier_command_stays_if_curl_cannot_be_started(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many gigabytes were removed because a process could not be started."""
+    part = tmp_path / f"{source('x').sha256}.incomplete"
+    part.write_bytes(CONTENT[:5_000])
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    with pytest.raises(ProvisionError, match="curl cannot be started"):
+        download.fetch(tmp_path, source(server.address))
+    assert part.read_bytes() == CONTENT[:5_000]
+
+
 def test_server_without_ranges_is_asked_for_everything_again(tmp_path: Path, server: Server) -> None:
     (tmp_path / f"{source('x').sha256}.incomplete").write_bytes(CONTENT[:5_000])
     server.ranges = False
