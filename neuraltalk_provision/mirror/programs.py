@@ -25,7 +25,9 @@ _LAST = 5.0
 _BLOCK = 1 << 16
 _LINES = 40
 _LONGEST = 2_000
-_NAMESPACES = re.compile(r"[ug]id_map|sub[ug]id|userns|user namespace|(unshare|clone).*(not permitted|denied)", re.I)
+_NAMESPACES = re.compile(
+    r"[ug]id_?map|sub[ug]id|user ?ns|user namespace|(unshare|clone).*(not permitted|denied)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -146,9 +148,7 @@ def output(command: Sequence[str], environment: Mapping[str, str], largest: int)
 
 def namespaces_denied(errors: str) -> str:
     """What to do if a program was not allowed to use user namespaces, by its messages; empty for other errors."""
-    if not re.search(
-        r"[ug]id_?map|sub[ug]id|user ?ns|user namespace|(unshare|clone).*(not permitted|denied)", errors, re.I
-    ):
+    if not _NAMESPACES.search(errors):
         return ""
     return (
         "This user may not use user namespaces. Run the same command as root, or allow them: a line for the user in "
