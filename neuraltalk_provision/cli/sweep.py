@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -76,7 +77,11 @@ def sweep(
     where = host or written.host
     if launcher == "slurm":
         return run.submit(sets, run.required_host(where), slurm or [], chosen, output, plan)
-    shares = sweeps.spread(sets, slots(sets[0][0], chosen, limit or ([where] if where else [])))
+    site = asked(sets[0][0], chosen, limit or ([where] if where else []))
+    every = {name: (*result.unusable, *result.busy) for name, result in site.results.items()}
+    shares = sweeps.spread(sets, slots(sets[0][0], site), left_out(every))
+    for line in left_out({name: result.unusable for name, result in site.results.items()}):
+        output.say(line)
     return _start(shares, chosen, output, plan)
 
 
@@ -101,17 +106,26 @@ def _refuse(
         )
 
 
-def slots(first: spec.RunSpec, settings: Settings, limit: list[str]) -> list[Slot]:
-    """The free cards of the hosts, one of each host in turn; with --gpu none, every host once."""
+def asked(first: spec.RunSpec, settings: Settings, limit: list[str]) -> hosts.Site:
+    """The hosts with their cards. Raises HostError if one does not answer."""
     site = hosts.query(settings, limit, gpu=first.gpu, memory=first.memory, some=True)
     if site.failures:
         raise advice.host_error(site.failures, advice=hosts.LEAVE_OUT)
+    return site
+
+
+def slots(first: spec.RunSpec, site: hosts.Site) -> list[Slot]:
+    """The free cards of the hosts, one of each host in turn; with --gpu none, every host once."""
     if first.gpu == spec.PROCESSOR:
-        return [Slot(host, spec.PROCESSOR) for host in site.free]
-    rounds = max((len(cards) for cards in site.free.values()), default=0)
-    return [
-        Slot(host, cards[turn].uuid) for turn in range(rounds) for host, cards in site.free.items() if turn < len(cards)
-    ]
+        return [Slot(host, spec.PROCESSOR) for host in site.results]
+    free = {host: result.free for host, result in site.results.items()}
+    rounds = max((len(cards) for cards in free.values()), default=0)
+    return [Slot(host, cards[turn].uuid) for turn in range(rounds) for host, cards in free.items() if turn < len(cards)]
+
+
+def left_out(cards: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """One line for each host with cards that are not used."""
+    return [f"{host}: not used: {'; '.join(reasons)}" for host, reasons in cards.items() if reasons]
 
 
 def _start(shares: tuple[Share, ...], settings: Settings, output: Output, plan: bool) -> int:

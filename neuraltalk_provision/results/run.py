@@ -179,11 +179,16 @@ class QueuedRun(Result):
 
 
 class RunsResult(Result):
-    """A host's runs, its jobs in Slurm's queue, and its free cards, the best first."""
+    """A host's runs, its jobs in Slurm's queue, and its free cards, the best first.
+
+    Its other cards are in words, with the reason: `unusable` as they are, or `busy`.
+    """
 
     runs: Annotated[Many[Annotated[RunRow | UnreadableRun, PlainValidator(_row)]], Field(max_length=MANY)]
     queued: Annotated[Many[QueuedRun], Field(max_length=MANY)]
     free: Annotated[Many[Card], Field(max_length=1000)]
+    unusable: Annotated[Many[LongText], Field(max_length=1000)] = ()
+    busy: Annotated[Many[LongText], Field(max_length=1000)] = ()
     machine: Digest = ""
     """The same for all names of one machine; empty if it is not known."""
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.results.base import Read
-from neuraltalk_provision.results.host_state import Card
 from neuraltalk_provision.results.one_run import (
     BrokenModel,
     Caption,
@@ -42,10 +41,10 @@ CHANGE, INFO = "stack_run", "stack_run_info"
 
 @dataclass(frozen=True)
 class Site:
-    """The runs of the hosts, the latest first, and the free cards of each host, the best first."""
+    """The runs of the hosts, the latest first, and what each host returned; a machine once, under its first name."""
 
     runs: tuple[RunState, ...]
-    free: Mapping[str, tuple[Card, ...]]
+    results: Mapping[str, RunsResult]
     failures: tuple[Failure, ...] = ()
     """Of the hosts that did not answer."""
 
@@ -117,8 +116,9 @@ def query(
 ) -> Site:
     """One row for every run of the hosts, or all that is known about those in `ids`, and the jobs in Slurm's queue.
 
-    With `gpu` auto also the cards that have so much memory (MiB) free. After `quiet` seconds without a new line in its
-    log, a run counts as hanging. Raises HostError that names the hosts that failed; with `some`, only if all failed.
+    With `gpu` auto also the cards; a card is free if it has so much memory (MiB). After `quiet` seconds without a new
+    line in its log, a run counts as hanging. Raises HostError that names the hosts that failed; with `some`, only if
+    all failed.
     """
     request = playbook.Request.of_site(
         settings,
@@ -136,8 +136,7 @@ def query(
     )
     shape = RunDetailsResult if ids else RunsResult
     results, failures = host_results.of(playbook.run(request).results, INFO, shape)
-    once = listing.each_machine_once(results)
-    site = Site(listing.of_hosts(results, quiet), {host: result.free for host, result in once.items()}, failures)
+    site = Site(listing.of_hosts(results, quiet), listing.each_machine_once(results), failures)
     if failures and not (some and results):
         raise advice.host_error(failures, advice=_ask_one(site, ids))
     return site

@@ -168,6 +168,16 @@ free:
   elements: dict
   contains:
     uuid: {description: "The GPU's UUID.", returned: always, type: str}
+unusable:
+  description: The other GPUs that no run can use as they are, each with the reason.
+  returned: for V(listed)
+  type: list
+  elements: str
+busy:
+  description: The other GPUs that are in use, each with what uses it.
+  returned: for V(listed)
+  type: list
+  elements: str
 queued:
   description: Runs that were submitted to Slurm on this host, with the states of their jobs.
   returned: for V(listed)
@@ -183,7 +193,7 @@ from ..module_utils.host.identity import machine
 from ..module_utils.host.outcome import run_module
 from ..module_utils.runs.account import account_for, as_account, owner_of
 from ..module_utils.runs.files import Run
-from ..module_utils.runs.leases import free_now
+from ..module_utils.runs.leases import cards_now
 from ..module_utils.runs.probe import probe
 from ..module_utils.runs.slurm import queued
 from ..module_utils.runs.summary import details, follow, read_files, rows
@@ -203,11 +213,12 @@ def read(options):
 def listed(options):
     """Every run of the host in short, or some runs in full; the jobs in Slurm, and the free cards."""
     root = options["stack_root"]
-    found = {"queued": [], "free": [], "machine": machine()}
+    found = {"queued": [], "free": [], "unusable": [], "busy": [], "machine": machine()}
     if options["ids"]:
         return dict(found, runs=details(root, options["ids"], options["points"], options["samples"]))
-    free = free_now(root, options["memory"]) if options["gpu"] == "auto" else []
-    return dict(found, runs=rows(root), queued=queued(root), free=free)
+    if options["gpu"] == "auto":
+        found.update(cards_now(root, options["memory"]))
+    return dict(found, runs=rows(root), queued=queued(root))
 
 
 def of_one(options):

@@ -13,6 +13,7 @@ import pytest
 from neuraltalk_provision.errors import HostError
 from neuraltalk_provision.results.host_state import Card
 from neuraltalk_provision.results.one_run import Caption, StartedRun, SubmittedRun
+from neuraltalk_provision.results.run import RunsResult
 from neuraltalk_provision.rules import texts
 from neuraltalk_provision.runs import hosts as runs_of_hosts
 from neuraltalk_provision.runs.hosts import Site
@@ -36,6 +37,7 @@ CARDS = {
     "two": (Card(index=0, uuid="GPU-c", name="K80"),),
     "three": (),
 }
+NONE_LEFT_OUT: dict[str, Any] = {"unusable": {}, "busy": {}}
 LOG = "assigned 40 images to split train\n" + "".join(f"iter {n}: {3 - n / 100:.3f}\n" for n in range(26))
 
 
@@ -58,8 +60,14 @@ Hosts = Callable[..., None]
 def hosts(monkeypatch: pytest.MonkeyPatch) -> Hosts:
     """What the hosts tell when they are asked."""
 
-    def tell(*runs: RunState, free: Mapping[str, tuple[Card, ...]] = CARDS) -> None:
-        monkeypatch.setattr(runs_of_hosts, "query", lambda *given, **more: Site(runs, free))
+    def tell(*runs: RunState, free: Mapping[str, tuple[Card, ...]] = CARDS, **others: Any) -> None:
+        results = {
+            host: RunsResult.model_construct(
+                free=cards, **{kind: reasons.get(host, ()) for kind, reasons in {**NONE_LEFT_OUT, **others}.items()}
+            )
+            for host, cards in free.items()
+        }
+        monkeypatch.setattr(runs_of_hosts, "query", lambda *given, **more: Site(runs, results))
 
     return tell
 
@@ -113,10 +121,19 @@ def test_sweep_that_is_planned_starts_nothing_and_one_without_a_card_says_so(
     hosts()
     code, out, _ = provision(capsys, "sweep", sweep_file(), "--plan")
     assert (code, out.count("would run on")) == (0, 4)
-    hosts(free={"one": ()})
+    hosts(free={"one": (), "two": ()}, unusable={"one": ("card 1: x",)}, busy={"one": ("card 0: y",), "two": ("z",)})
     code, _, err = provision(capsys, "sweep", sweep_file())
-    assert (code, "no GPU is free on any host" in err) == (2, True)
-    assert started == []
+    words = "no GPU is free on any host\none: not used: card 1: x; card 0: y\ntwo: not used: z"
+    assert (code, words in err, started) == (2, True, [])
+
+
+def test_sweep_tells_of_cards_that_it_cannot_use_and_not_of_those_in_use(
+    capsys: Capture, hosts: Hosts, started: Started
+) -> None:
+    hosts(unusable={"two": ("card 1 (K80): reset the card",)}, busy={"two": ("card 2: run base uses it",)})
+    code, out, _ = provision(capsys, "sweep", sweep_file())
+    assert (code, out.count("not used")) == (0, 1)
+    assert "two: not used: card 1 (K80): reset the card\n" in out
 
 
 def test_host_that_takes_none_of_a_sweep_does_not_keep_the_others(

@@ -181,7 +181,7 @@ def test_facts_take_the_driver_from_the_cards_and_a_card_is_seen(
     answers(H200)
     facts = facts_of()
     assert (facts["driver"], facts["problem"], len(facts["cards"])) == ("580.65.06", "", 1)
-    assert module.has_card() is True
+    assert len(module.listed_cards()) == 1
 
 
 ROW = "%d, GPU-%d, NVIDIA H100, 81559, %d, %s, 0, 580.65.06, 9.0, Disabled"
@@ -207,6 +207,29 @@ def test_a_trial_sees_one_card_that_it_can_use(
     assert module.trial_environment() == ({"CUDA_VISIBLE_DEVICES": chosen} if chosen else {})
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     assert module.trial_environment() == {}
+
+
+RESET = (ROW % (1, 1, 0, "Default")).replace("Default, 0", "Default, [GPU requires reset]")
+
+
+def test_a_card_with_a_fault_hides_no_other_card(
+    module: ModuleType, answers: Callable[[dict[str, Any]], None], monkeypatch: pytest.MonkeyPatch,
+    load: Callable[[str], ModuleType], tmp_path: Path,
+) -> None:  # fmt: skip
+    """A run, the list of free cards and a trial choose in the same way; `site` is told of the fault."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    answers({"fields": BOTH, "gpu": [ROW % (0, 0, 0, "Default"), RESET], "compute-apps": []})
+    card, remarks = load("runs.launch").take_card("auto", 3000, {})
+    found = load("runs.leases").cards_now(str(tmp_path), 3000)
+    assert (card["uuid"], [one["uuid"] for one in found["free"]], found["busy"]) == ("GPU-0", ["GPU-0"], [])
+    assert 'card 1 (NVIDIA H100): nvidia-smi reports "GPU requires reset"' in found["unusable"][0]
+    assert remarks == [f"not used: {found['unusable'][0]}"]
+    assert module.trial_environment() == {"CUDA_VISIBLE_DEVICES": "GPU-0"}
+    assert (module.detect()["answer"], module.detect()["cards"]) == ("unknown", [])
+    answers({"gpu": [RESET]})
+    assert load("runs.leases").cards_now(str(tmp_path), 3000)["free"] == []
+    with pytest.raises(module.StackError, match='no card of this host works: nvidia-smi reports "GPU requires reset"'):
+        module.trial_environment()
 
 
 @pytest.fixture
@@ -276,7 +299,7 @@ def test_it_cannot_be_told_and_that_is_no_no(
     assert (facts["answer"], facts["cards"]) == ("unknown", [])
     assert words in facts["problem"]
     with pytest.raises(module.StackError, match="gpu_stack_profile: cpu"):
-        module.has_card()
+        module.listed_cards()
 
 
 NO_CARD = {
@@ -297,7 +320,7 @@ def test_no_card_is_told_by_what_is_not_there(
     facts = facts_of()
     assert (facts["answer"], facts["cards"], facts["problem"]) == ("none", [], "")
     assert facts["evidence"]
-    assert module.has_card() is False
+    assert module.listed_cards() == []
     assert module.trial_environment() is None
 
 

@@ -38,7 +38,7 @@ BUSY = [{"pid": 4711, "uuid": "GPU-0", "name": "luajit", "memory": 3000}]
 def test_card_is_free_or_the_one_that_was_asked_for(
     module: ModuleType, asked: str, cards: list[dict[str, Any]], leased: dict[str, str], chosen: int
 ) -> None:
-    assert module.choose_card(asked, 3000, cards, BUSY, leased)["index"] == chosen
+    assert module.choose_card(asked, 3000, cards, BUSY, leased)[0]["index"] == chosen
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_card_is_free_or_the_one_that_was_asked_for(
         ("1", [card(1, 9000)], {}, "2519 MiB are free, and the run needs about 3000"),
         ("auto", [card(0)], {}, "pid 4711 computes on it"),
         ("0", [card(0, mode="Exclusive_Process")], {}, "pid 4711 computes on it"),
-        ("1", [card(1, mode="Prohibited")], {}, "its compute mode is Prohibited"),
+        ("1", [card(1, mode="Prohibited")], {}, "compute mode is Prohibited. .*: nvidia-smi -i 1 -c DEFAULT"),
         ("auto", [card(0), card(1, 9000)], {}, "card 0 .*; card 1 .*2519 MiB are free"),
         ("1", [card(1, fault="GPU requires reset")], {}, 'nvidia-smi reports "GPU requires reset"'),
         ("1", [card(1, uuid=None)], {}, "nvidia-smi does not report its UUID"),
@@ -63,3 +63,13 @@ def test_every_card_that_is_not_given_has_its_reason(
 ) -> None:
     with pytest.raises(ValueError, match=words):
         module.choose_card(asked, 3000, cards, BUSY, leased)
+
+
+def test_cards_that_nobody_can_use_are_told_from_those_that_are_in_use(module: ModuleType) -> None:
+    cards = [card(0), card(1), card(2, 100), card(3, mig="Enabled"), card(4, fault="GPU is lost"), card(5, 9000)]
+    found = module.sort_cards(3000, cards, BUSY, {"GPU-2": "base"})
+    assert [one["index"] for one in found["free"]] == [1]
+    assert [words.partition(":")[0][:6] for words in found["unusable"]] == ["card 3", "card 4"]
+    assert [words.partition(":")[0][:6] for words in found["busy"]] == ["card 0", "card 2", "card 5"]
+    chosen, unusable = module.choose_card("auto", 3000, cards, BUSY, {"GPU-2": "base"})
+    assert (chosen["index"], unusable) == (1, found["unusable"])

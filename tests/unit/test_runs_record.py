@@ -80,7 +80,7 @@ def test_runs_and_cards_of_a_machine_with_two_names_are_listed_once(monkeypatch:
     hosts_tell(monkeypatch, two=same, one=same, other={**same, "machine": "b" * 32, "queued": []})
     site = hosts.query(Settings(), gpu="auto")
     assert [(run.host, run.id) for run in site.runs] == [("one", "q"), ("one", "a"), ("other", "a")]
-    assert list(site.free) == ["one", "other"]
+    assert list(site.results) == ["one", "other"]
     hosts_tell(monkeypatch, two={**same, "machine": ""}, one={**same, "machine": ""})
     assert [run.host for run in hosts.runs(Settings()) if run.id == "a"] == ["one", "two"]
 

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from neuraltalk_provision.results.run import RunsResult
 from neuraltalk_provision.runs import hosts as runs_of_hosts
 from neuraltalk_provision.site import playbook
 from neuraltalk_provision.site.events import Failure, PlayResults
@@ -51,8 +52,9 @@ def test_sweep_that_is_interrupted_names_what_it_has_started(
 ) -> None:
     with open("s.yml", "w") as file:  # noqa: PTH123
         file.write("id: s\ngpu: none\noptions: {input_h5: /a, input_json: /b}\ngrid: {seed: [1, 2, 3]}\n")
-    where = ["one", "two", "three"]
-    monkeypatch.setattr(runs_of_hosts, "query", lambda *given, **more: runs_of_hosts.Site((), dict.fromkeys(where, ())))
+    told = RunsResult(runs=(), queued=(), free=())
+    where = runs_of_hosts.Site((), dict.fromkeys(["one", "two", "three"], told))
+    monkeypatch.setattr(runs_of_hosts, "query", lambda *given, **more: where)
 
     def start(runs: object, host: str, settings: object) -> object:
         if host == "two":

@@ -136,14 +136,14 @@ def plan(
     return tuple(found)
 
 
-def spread(sets: Sequence[Sequence[RunSpec]], slots: Sequence[Slot]) -> tuple[Share, ...]:
+def spread(sets: Sequence[Sequence[RunSpec]], slots: Sequence[Slot], reasons: Sequence[str] = ()) -> tuple[Share, ...]:
     """Distribute the runs evenly over the slots, in order, with the stages of one training together.
 
-    Slots without runs are left out. Raises UsageError if there is no slot.
+    Slots without runs are left out. Raises UsageError with the reasons if there is no slot.
     """
     if not slots:
         raise UsageError(
-            "no GPU is free on any host",
+            "\n".join(["no GPU is free on any host", *reasons]),
             advice="`provision runs list` shows which runs use the GPUs. With --gpu none the runs use the CPU.",
         )
     shares = []

@@ -158,6 +158,15 @@ def _line(path):
 def detect():
     """Whether the host has cards: {answer, cards, problem, evidence}; the answer is `card`, `none` or `unknown`.
 
+    If one of the cards has a fault, the answer is `unknown`, as for a driver that fails. Unknown cards are not listed.
+    """
+    found = _looked()
+    return dict(found, cards=[]) if found["answer"] == UNKNOWN else found
+
+
+def _looked():
+    """As `detect`, but with all cards that nvidia-smi lists if one of them has a fault.
+
     The answer is `none` only if there is no sign of a card. If nvidia-smi fails, the answer is `unknown`, because the
     host may have cards and a broken driver. In a container only nvidia-smi and device nodes count: the PCI bus and
     /proc belong to the machine, and without a device node no program in the container can compute.
@@ -172,15 +181,20 @@ def detect():
         return _result(UNKNOWN, "%s, though %s" % (ABSENT, described))
     except ValueError as error:
         return _result(UNKNOWN, "%s%s" % (error, " (%s)" % described if described else ""))
-    faults = ['nvidia-smi reports "%(fault)s" for card %(index)s' % card for card in found if card["fault"]]
+    faults = [fault_of(card) for card in found if card["fault"]]
     if faults:
-        return _result(UNKNOWN, "; ".join(faults))
+        return _result(UNKNOWN, "; ".join(faults), found)
     if found:
         return _result(CARD, "%d by nvidia-smi: %s" % (len(found), ", ".join(c["name"] or "?" for c in found)), found)
     # A loaded driver is no sign here: nvidia-smi itself loads it.
     if [sign for sign in found_signs if sign[0] == "bus" or re.search(r"/nvidia\d", sign[1])]:
         return _result(UNKNOWN, "nvidia-smi lists no card, though %s" % described)
     return _result(NONE, "nvidia-smi lists no card, and there is none on the PCI bus")
+
+
+def fault_of(card):
+    """The fault of a card, in words."""
+    return 'nvidia-smi reports "%(fault)s" for card %(index)s' % card
 
 
 def _result(answer, evidence, found=()):
@@ -214,14 +228,10 @@ def misleading_settings(home="~"):
     return remarks
 
 
-def has_card():
-    """Whether there is a card that can be used now. StackError if that is unknown."""
-    return bool(_known_cards())
-
-
-def _known_cards():
-    result = detect()
-    if result["answer"] == UNKNOWN:
+def listed_cards():
+    """Every card that nvidia-smi lists, also with a fault; empty if there is none. StackError if that is unknown."""
+    result = _looked()
+    if result["answer"] == UNKNOWN and not result["cards"]:
         raise StackError("it is not known whether this host has a card: %s. %s" % (result["problem"], CURE))
     return result["cards"]
 
@@ -233,11 +243,15 @@ def trial_environment():
     fails if one of them does not accept it. If no card is suitable, if nvidia-smi does not list the processes, or if
     the login names the cards to use, it sees what the login sees.
     """
-    found = _known_cards()
+    found = listed_cards()
     if not found:
         return None
     try:
         card = None if VISIBLE in os.environ else card_to_try(TRIAL_MEMORY, found, processes())
     except ValueError:
         card = None
-    return {VISIBLE: card["uuid"]} if card else {}
+    if card:
+        return {VISIBLE: card["uuid"]}
+    if all(one["fault"] for one in found):
+        raise StackError("no card of this host works: %s" % "; ".join(fault_of(one) for one in found))
+    return {}

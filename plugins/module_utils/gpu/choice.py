@@ -12,10 +12,11 @@ import re
 
 
 def choose_card(requested, memory, cards, processes, leased):
-    """The card for a run. `requested` is an index, a UUID, or `auto` for the card with the most free memory.
+    """(the card for a run, the reasons against those of the considered cards that cannot be used as they are).
 
-    `memory` is the memory that must be free, in MiB. `leased` is {uuid: run} of the cards that runs use. ValueError,
-    with a reason for every card that was considered, if there is none.
+    `requested` is an index, a UUID, or `auto` for the card with the most free memory. `memory` is the memory that must
+    be free, in MiB. `leased` is {uuid: run} of the cards that runs use. ValueError, with a reason for every card that
+    was considered, if there is none.
     """
     if not cards:
         raise ValueError("nvidia-smi lists no card on this host")
@@ -23,22 +24,25 @@ def choose_card(requested, memory, cards, processes, leased):
     if not considered:
         there = ", ".join("%(index)s (%(uuid)s)" % card for card in cards)
         raise ValueError("there is no card called %s; the cards of this host are: %s" % (requested, there))
-    reasons, fitting = [], []
-    for card in considered:
-        reason = _reason_against(card, memory, processes, leased, requested == "auto")
+    found = sort_cards(memory, considered, processes, leased, requested == "auto")
+    if not found["free"]:
+        raise ValueError("; ".join(found["unusable"] + found["busy"]))
+    return found["free"][0], found["unusable"]
+
+
+def sort_cards(memory, cards, processes, leased, only_idle=True):
+    """{free, unusable, busy}: the cards that a run can use now, the one with the most free memory first, and the reason
+    against each other card: it cannot be used as it is, or it is in use.
+    """
+    free, unusable, busy = [], [], []  # type: list[dict[str, object]], list[str], list[str]
+    for card in cards:
+        defect = _defect(card)
+        reason = defect or _use(card, memory, processes, leased, only_idle)
         if reason:
-            reasons.append("card %s (%s): %s" % (card["index"], card["name"], reason))
+            (unusable if defect else busy).append("card %s (%s): %s" % (card["index"], card["name"], reason))
         else:
-            fitting.append(card)
-    if not fitting:
-        raise ValueError("; ".join(reasons))
-    return max(fitting, key=free_memory)
-
-
-def free_cards(memory, cards, processes, leased):
-    """The cards that `choose_card` accepts for `auto`, the one with the most free memory first."""
-    free = [card for card in cards if not _reason_against(card, memory, processes, leased, True)]
-    return sorted(free, key=free_memory, reverse=True)
+            free.append(card)
+    return {"free": sorted(free, key=free_memory, reverse=True), "unusable": unusable, "busy": busy}
 
 
 def card_to_try(memory, cards, processes):
@@ -47,7 +51,7 @@ def card_to_try(memory, cards, processes):
     That is the one with the highest compute capability, as CUDA itself would choose: `gpu_stack_arch_list` may leave
     out the older cards of a host. Of several, an idle one.
     """
-    usable = [card for card in cards if not _reason_against(card, memory, processes, {}, False)]
+    usable = sort_cards(memory, cards, processes, {}, only_idle=False)["free"]
     busy = set(process["uuid"] for process in processes)
     return (
         max(usable, key=lambda card: (_capability(card), card["uuid"] not in busy, free_memory(card)))
@@ -65,8 +69,8 @@ def free_memory(card):
     return (card["memory"] or 0) - (card["used"] or 0)
 
 
-def _reason_against(card, memory, processes, leased, only_idle):
-    """The reason why a run cannot use a card; empty if it can. `only_idle` excludes cards with other processes."""
+def _defect(card):
+    """The reason why no run can use a card as it is; empty if there is none."""
     if card["fault"]:
         return (
             'nvidia-smi reports "%s": reset the card (nvidia-smi --gpu-reset), or boot the host again' % card["fault"]
@@ -78,15 +82,20 @@ def _reason_against(card, memory, processes, leased, only_idle):
             "it is divided into instances (MIG), and a run uses only a whole card. To end that: nvidia-smi -i %s -mig 0"
             % card["index"]
         )
+    if card["mode"] == "Prohibited":
+        return "its compute mode is Prohibited. To let processes use it: nvidia-smi -i %s -c DEFAULT" % card["index"]
+    if card["memory"] is not None and card["used"] is None:
+        return "nvidia-smi does not report how much of its memory is in use"
+    return ""
+
+
+def _use(card, memory, processes, leased, only_idle):
+    """The reason why a card is not free now; empty if it is. `only_idle` excludes cards with other processes."""
     if card["uuid"] in leased:
         return "run %s uses it" % leased[card["uuid"]]
-    if card["mode"] == "Prohibited":
-        return "its compute mode is Prohibited"
     others = [str(process["pid"]) for process in processes if process["uuid"] == card["uuid"]]
     if others and (only_idle or (card["mode"] or "").startswith("Exclusive")):
         return "pid %s computes on it" % ", ".join(others)
-    if card["memory"] is not None and card["used"] is None:
-        return "nvidia-smi does not report how much of its memory is in use"
     if card["memory"] is not None and free_memory(card) < memory:
         return "%d MiB are free, and the run needs about %d" % (free_memory(card), memory)
     return ""

@@ -217,11 +217,12 @@ def needs_card(generation, arguments):
 
 
 def take_card(gpu, memory, taken):
-    """Return the card for a run, or None for a run on the CPU. StackError with the reasons if no card is free."""
+    """Return (the card, remarks), with None for a run on the CPU. StackError with the reasons if no card is free."""
     if gpu == "none":
-        return None
+        return None, []
     try:
-        return choose_card(gpu, memory, cards(), processes(), taken)
+        card, unusable = choose_card(gpu, memory, cards(), processes(), taken)
+        return card, ["not used: %s" % "; ".join(unusable)] * bool(unusable)
     except ValueError as error:
         raise StackError("no card for this run: %s" % text_of(error))
 

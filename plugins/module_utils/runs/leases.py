@@ -12,8 +12,8 @@ import fcntl
 import os
 import time
 
-from ..gpu.cards import cards, has_card, processes
-from ..gpu.choice import free_cards
+from ..gpu.cards import listed_cards, processes
+from ..gpu.choice import sort_cards
 from ..host.errors import StackError
 from ..host.files import make_directory
 from .files import active
@@ -82,11 +82,13 @@ def taken(root):
     return found
 
 
-def free_now(root, memory):
-    """The cards with this much free memory (MiB) that a run could use now. StackError if they cannot be determined."""
-    if not has_card():
-        return []
+def cards_now(root, memory):
+    """{free, unusable, busy}, as of `sort_cards`: which cards a run that needs this much memory (MiB) could use now.
+
+    StackError if that cannot be determined.
+    """
+    found = listed_cards()
     try:
-        return free_cards(memory, cards(), processes(), taken(root))
+        return sort_cards(memory, found, processes() if found else [], taken(root))
     except ValueError as error:
         raise StackError("it is not known which cards are free: %s" % text_of(error))

@@ -47,7 +47,7 @@ def start(root, runs, gpu, memory, account):
     with lock_for_start(root, account):
         # Read under the lock: no generation is removed, and none becomes current, before the run can be seen.
         generation = os.path.realpath(layout.current(root))
-        plan = as_account(account, prepare, root, runs, gpu, memory, generation, packed())
+        plan, remarks = as_account(account, prepare, root, runs, gpu, memory, generation, packed())
         try:
             remark, process = start_supervisor(first, account, writable(root, runs), plan)
             await_file(account, process, first, os.path.join(first.path, rules.STATE))
@@ -56,14 +56,15 @@ def start(root, runs, gpu, memory, account):
             raise
     await_file(account, process, first, first.process, first.ended, meanwhile=first.log)
     result = as_account(account, result_of_start, root, runs)
-    return dict(result, remarks=[remark] * bool(remark) + (misleading_settings() if plan["card"] else []))
+    remarks += misleading_settings() if plan["card"] else []
+    return dict(result, remarks=[remark] * bool(remark) + remarks)
 
 
 def prepare(root, runs, gpu, memory, generation, code):
-    """Create the directories of the runs and return their plan. If that fails: StackError, and nothing is created."""
+    """Create the directories of the runs; return (plan, remarks). If that fails: StackError, and nothing is created."""
     check(root, runs, gpu, generation)
     first = Run(root, runs[0]["id"])
-    card = take_card(gpu, memory, taken(root))
+    card, remarks = take_card(gpu, memory, taken(root))
     plan = {"root": root, "generation": generation, "card": card, "runs": runs, "python": interpreter()}
     admit(root, plan, first.path)
     try:
@@ -74,7 +75,7 @@ def prepare(root, runs, gpu, memory, generation, code):
         remove_directories(root, runs)
         message = "%s cannot be written: %s. Nothing was started" % (first.path, error.strerror)
         raise StackError(message, code=of_errno(error.errno))
-    return plan
+    return plan, remarks
 
 
 def check(root, runs, gpu, generation):
