@@ -11,7 +11,7 @@ from neuraltalk_provision.catalogue.compatibility import Fact, reads_headers
 from neuraltalk_provision.catalogue.model import Compatibility
 from neuraltalk_provision.results.host_state import Card, HostState
 from neuraltalk_provision.results.host_state import Toolkit as CudaDirectory
-from neuraltalk_provision.rules.gpu import DEBIAN, SEARCHED, architectures, compute_capability
+from neuraltalk_provision.rules.gpu import DEBIAN, SEARCHED, architectures, compute_capability, number
 
 WITHOUT_NVCC = "-libraries"
 """The end of the version in the lock if the wheels contain the libraries of CUDA but not its compiler."""
@@ -63,17 +63,9 @@ def arch_list(text: str) -> str:
     return " ".join(architectures(text))
 
 
-def capability(card: Card, table: Compatibility) -> str:
-    """The card's compute capability: from its driver, else from the longest name in the table that matches."""
-    if card.capability:
-        return card.capability
-    named = [name for name in table.cards if re.search(rf"\b{re.escape(name)}(?!\d)", card.name)]
-    return table.cards[max(named, key=len)] if named else ""
-
-
-def capabilities(cards: Sequence[Card], table: Compatibility) -> str:
-    """The compute capabilities of all cards, each once."""
-    return " ".join(sorted({capability(card, table) for card in cards}, key=float))
+def capabilities(cards: Sequence[Card]) -> str:
+    """The compute capabilities of all cards, each once. None of them may be unknown."""
+    return " ".join(sorted({card.capability or "" for card in cards}, key=number))
 
 
 def toolkits_of(
@@ -122,7 +114,7 @@ def facts_of(
         listed = ",".join(compute_capability(arch) for arch in architectures(archs))
         facts.append(Fact("capability", (listed,), f"gpu_stack_arch_list {archs}"))
     else:
-        listed = capabilities(gpu.cards, table).replace(" ", ",")
+        listed = capabilities(gpu.cards).replace(" ", ",")
         names = ", ".join(sorted({card.name for card in gpu.cards}))
         facts.append(Fact("capability", (listed,), f"{names} (compute capability {listed})"))
     single = {

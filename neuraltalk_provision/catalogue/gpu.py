@@ -12,14 +12,13 @@ from neuraltalk_provision.catalogue.facts import (
     Versioned,
     arch_list,
     capabilities,
-    capability,
     facts_of,
     only,
     toolkits_of,
 )
 from neuraltalk_provision.catalogue.model import Compatibility
 from neuraltalk_provision.results.host_state import HostState, HostVariables
-from neuraltalk_provision.rules.gpu import ARCHITECTURE, CURE, architectures
+from neuraltalk_provision.rules.gpu import ARCHITECTURE, CURE, architectures, runs_on
 
 MODES = ("swap", "private")
 PROFILES = ("auto", "cpu", "legacy", "modern")
@@ -77,7 +76,8 @@ def choose(
         reason = _reason_to_skip(state, wanted, sources)
         if reason is not None:
             return Choice(remark=f"{host}: {reason}" if reason else "")
-        _refuse_unknown_capability(state, table)
+        _refuse_unknown_capability(state)
+        unused = _unused_cards(state)
         if state.gpu.gcc_problem:
             raise RefusalError(state.gpu.gcc_problem)
         trees = toolkits_of(state.gpu.toolkits, lock, platform, given.cuda)
@@ -86,7 +86,7 @@ def choose(
         if isinstance(solution, Contradiction):
             rules = ", ".join(solution.rules)
             raise RefusalError(f"{solution}. To skip this check for this host, set gpu_stack_skip_checks: [{rules}]")
-        return Choice(_gpu(state, table, only(trees, solution["cuda"]), solution, mode))
+        return Choice(_gpu(state, only(trees, solution["cuda"]), solution, mode), remark=unused and f"{host}: {unused}")
     except RefusalError as refused:
         return Choice(refusals=tuple(f"{host}: {reason}" for reason in refused.args))
 
@@ -132,10 +132,10 @@ def _reason_to_skip(state: HostState, wanted: str, sources: Sequence[str]) -> st
     return None
 
 
-def _refuse_unknown_capability(state: HostState, table: Compatibility) -> None:
+def _refuse_unknown_capability(state: HostState) -> None:
     if state.inventory.arch_list:
         return
-    unknown = sorted({card.name for card in state.gpu.cards if not capability(card, table)})
+    unknown = sorted({card.name for card in state.gpu.cards if not card.capability})
     if unknown:
         raise RefusalError(
             f"its driver does not report the compute capability of {', '.join(unknown)}: set it in its inventory, "
@@ -143,7 +143,22 @@ def _refuse_unknown_capability(state: HostState, table: Compatibility) -> None:
         )
 
 
-def _gpu(state: HostState, table: Compatibility, tree: Toolkit, solution: Assignment, mode: str) -> Gpu:
+def _unused_cards(state: HostState) -> str:
+    """Which cards the inventory leaves out; empty for none. RefusalError if no card is left."""
+    cards, archs = state.gpu.cards, arch_list(state.inventory.arch_list)
+    if not archs:
+        return ""
+    unfit = [card for card in cards if card.capability and not runs_on(archs, card.capability)]
+    names = ", ".join(sorted({f"{card.name} (compute capability {card.capability})" for card in unfit}))
+    if unfit and len(unfit) == len(cards):
+        raise RefusalError(
+            f"gpu_stack_arch_list is {archs}, and none of its cards runs such code: {names}. Add their compute "
+            "capability to the list, or leave the list out. If its cards must not be used, set gpu_stack_profile: cpu"
+        )
+    return names and f"runs will not use {names}, because gpu_stack_arch_list is {archs}"
+
+
+def _gpu(state: HostState, tree: Toolkit, solution: Assignment, mode: str) -> Gpu:
     """The GPU part for an assignment of the table."""
     given = state.inventory
     cudnn = solution.get("cudnn", "") if solution["profile"] == "legacy" and solution.get("rock") else ""
@@ -154,7 +169,7 @@ def _gpu(state: HostState, table: Compatibility, tree: Toolkit, solution: Assign
         )
     return Gpu(
         profile=solution["profile"],
-        archs=arch_list(given.arch_list) or capabilities(state.gpu.cards, table),
+        archs=arch_list(given.arch_list) or capabilities(state.gpu.cards),
         toolkit=tree.path,
         cuda=tree.version,
         wheels=tree.wheels,

@@ -238,7 +238,6 @@ class Compatibility(Row):
     cuda: dict[str, CudaRow]
     cudnn: dict[str, CudnnRow]
     profiles: dict[str, ProfileRow]
-    cards: dict[str, str]
 
 
 class Option(Row):

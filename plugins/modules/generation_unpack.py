@@ -40,6 +40,10 @@ options:
     description: Name and digest of each component of the generation.
     type: dict
     required: true
+  architectures:
+    description: What the GPU part was built for, a TORCH_CUDA_ARCH_LIST. Only such cards are used.
+    type: str
+    default: ''
   artifacts:
     description: Files of the mirror that are on this host.
     type: list
@@ -130,8 +134,8 @@ def work(module):
         return {"changed": True, "entries": 0}
     for reason in unsafe(os.path.dirname(options["src"]))[:1]:
         raise StackError(reason)
-    given = dict((key, options[key]) for key in ("src", "sha256", "size", "components", "origin", "packages"))
-    return {"changed": True, "entries": unpacking.unpack(**given)}
+    names = ("src", "sha256", "size", "components", "architectures", "origin", "packages")
+    return {"changed": True, "entries": unpacking.unpack(**dict((key, options[key]) for key in names))}
 
 
 def main():
@@ -143,6 +147,7 @@ def main():
             "sha256": {"type": "str", "required": True},
             "size": {"type": "int", "required": True},
             "components": {"type": "dict", "required": True},
+            "architectures": {"type": "str", "default": ""},
             "artifacts": {
                 "type": "list",
                 "elements": "dict",

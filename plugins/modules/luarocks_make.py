@@ -145,7 +145,7 @@ def make(generation, source, rockspec, log, jobs, needs_card, env, **part):
             log=log,
             tail=log_tail(log),
         )
-    seen = trial_environment() if needs_card else {}
+    seen = trial_environment(environment.get("TORCH_CUDA_ARCH_LIST", "")) if needs_card else {}
     return try_part(generation, part, log, seen is not None, dict(environment, **(seen or {})))
 
 

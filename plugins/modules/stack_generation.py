@@ -34,6 +34,10 @@ options:
     description: Name and digest of each component that must be stamped before the generation is sealed.
     type: dict
     default: {}
+  architectures:
+    description: For V(sealed), what the GPU part was built for, a TORCH_CUDA_ARCH_LIST. Only such cards are used.
+    type: str
+    default: ''
   keep:
     description: For V(pruned), how many generations stay on the host, including the current one.
     type: int
@@ -147,7 +151,6 @@ kept:
 """
 
 import os
-import time
 
 from ..module_utils.host import installed, manifest, skeleton
 from ansible.module_utils.basic import AnsibleModule
@@ -156,7 +159,7 @@ from ..module_utils.activation.record import facts as activation_facts
 from ..module_utils.runs import removal
 from ..module_utils.host.commands import end_builds, running_builds
 from ..module_utils.host.errors import StackError
-from ..module_utils.host.files import sync, sync_tree, write_json, write_whole
+from ..module_utils.host.files import sync, sync_tree, write_whole
 from ..module_utils.host.generations import Generations, leads_nowhere
 from ..module_utils.host.lease import Lock
 from ..module_utils.host.outcome import run_module
@@ -199,8 +202,8 @@ class Stack(Generations):
             if is_settled and leads_nowhere(self.link):
                 os.unlink(self.link)
 
-    def seal(self, generation, components):
-        """Write the manifest and generation.json.
+    def seal(self, generation, components, architectures):
+        """Write the manifest and generation.json, with the compute capabilities that its GPU part was built for.
 
         StackError if a component has no stamp or another digest, or if anything else is there than what they installed.
         """
@@ -211,12 +214,8 @@ class Stack(Generations):
         installed.refuse_others(self.path(generation))
         installed.finish(self.path(generation))
         digest = manifest.write(self.path(generation), installed.read(self.path(generation)))
-        seal = {"id": generation, "components": components, "sealed": int(time.time()), "manifest": digest}
-        unpacked = manifest.seal_of(self.path(generation)).get("unpacked")
-        if unpacked:
-            seal["unpacked"] = unpacked
         sync_tree(self.path(generation))
-        write_json(layout.seal(self.path(generation)), seal)
+        manifest.write_seal(self.path(generation), generation, components, digest, architectures)
         sync(self.path(generation))
 
     def is_sealed(self, generation):
@@ -238,7 +237,7 @@ def work(module):
     if options["state"] == "sealed":
         changed = not stack.is_sealed(target)
         if changed and not dry:
-            stack.seal(target, options["components"])
+            stack.seal(target, options["components"], options["architectures"])
         return {"changed": changed, "current": before, "previous": "", "removed": []}
     if options["state"] == "pruned":
         removed, kept = removal.prune(stack, options["keep"], dry)
@@ -283,6 +282,7 @@ def main():
             "stack_root": {"type": "path", "required": True},
             "id": {"type": "str", "default": ""},
             "components": {"type": "dict", "default": {}},
+            "architectures": {"type": "str", "default": ""},
             "keep": {"type": "int", "default": 3},
             "controller": {"type": "str", "default": ""},
             "take_over": {"type": "bool", "default": False},

@@ -134,7 +134,7 @@ def check_stamps(generation, parts):
 
 
 def check_loads(generation, part, log):
-    seen = trial_environment() if part.get("role") == "gpu_stack" else {}
+    seen = trial_environment(manifest.built_for(generation)) if part.get("role") == "gpu_stack" else {}
     evidence = try_part(generation, part, log, seen is not None, seen)
     return ", ".join("%(module)s %(version)s in %(seconds)s s" % entry for entry in evidence)
 

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.rules import pack
+from plugins.module_utils.host.manifest import built_for
 from tests.unit.modules import ModuleError, as_installed
 
 Run = Callable[..., dict[str, Any]]
@@ -52,7 +53,8 @@ def build(root: Path, run_module: Run, mtime: int = 0) -> Path:
         (home / "stamps" / f"{name}.json").write_text(json.dumps({"digest": digest, "evidence": f"in {mtime} s"}))
     os.utime(home / "torch/bin/th", (mtime, mtime))
     as_installed(home)
-    run_module("stack_generation", stack_root=root, state="sealed", id=ID, components=PARTS)
+    built = {"components": PARTS, "architectures": "8.6 9.0"}
+    run_module("stack_generation", stack_root=root, state="sealed", id=ID, **built)
     return root
 
 
@@ -135,13 +137,14 @@ def test_round_trip_gives_the_generation_that_was_packed(run_module: Run, root: 
     found = packed(run_module, root, WEIGHTS)
     assert found["left_out"] == [hashlib.sha256(WEIGHTS).hexdigest()]
     assert found["size"] < len(WEIGHTS) + 20_000
-    assert target.unpack(Path(found["path"]))["changed"] is True
+    assert target.unpack(Path(found["path"]), architectures="9.0")["changed"] is True
     assert (target.home / "torch/lib/libTH.so").readlink() == Path("libTH.so.0")
     assert (target.home / "torch/bin/th").stat().st_mode & 0o777 == 0o755
     assert (target.home / "neuraltalk2/model/weights").stat().st_nlink == 2
     assert target.left() == []
     state = run_module("stack_state", stack_root=target.root)["state"]["stack"]["generations"][ID]
     assert (state["sealed"], state["manifest"], state["stamps"]) == (True, True, PARTS)
+    assert [built_for(str(home)) for home in (target.home, root / "generations" / ID)] == ["9.0", "8.6 9.0"]
     again = run_module("generation_pack", stack_root=target.root, id=ID, artifacts=found["left_out"])["pack"]
     assert again["sha256"] == found["sha256"]
     assert target.unpack(Path(found["path"]))["changed"] is False
@@ -396,7 +399,8 @@ def child(moment):
     left = [moment]
     for name in ("rename", "open", "mkdir", "symlink", "utime", "link", "fsync"):
         setattr(os, name, killing(getattr(os, name), left))
-    one.unpack(*(given[key] for key in ("src", "sha256", "size", "components", "origin")), packages=["libz"])
+    names = ("src", "sha256", "size", "components", "origin")
+    one.unpack(architectures="9.0", packages=["libz"], **{name: given[name] for name in names})
     os._exit(0)
 
 for moment in range(1, 1000):

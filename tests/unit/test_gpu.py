@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision import catalogue
+from neuraltalk_provision.catalogue.compatibility import RULES
 from neuraltalk_provision.catalogue.facts import made_for
 from neuraltalk_provision.catalogue.gpu import Choice, Gpu, choose
 from neuraltalk_provision.catalogue.platform import Platform
@@ -74,7 +75,7 @@ def host(*cards: dict[str, Any], said: dict[str, Any] | None = None, libc: str =
     return state
 
 
-K80 = host(card("Tesla K80", None, "352.79"), libc="2.17", toolkits=[tree("7.5", library="4.0.7")], gcc="4.8.5")
+K80 = host(card("Tesla K80", "3.7", "352.79"), libc="2.17", toolkits=[tree("7.5", library="4.0.7")], gcc="4.8.5")
 H200 = host(card("NVIDIA H200", "9.0", "580.65.06"), toolkits=[tree("13.0")], gcc="12.2.0")
 BUILDER = {"arch_list": "9.0"}
 
@@ -152,22 +153,41 @@ def test_card_that_no_table_knows_is_asked_for_and_not_guessed() -> None:
     assert chosen and chosen.archs == "3.5"
 
 
+MIXED = (card("Tesla K80", "3.7", "470.199.02"), card("NVIDIA A10", "8.6", "470.199.02"))
+
+
 @pytest.mark.parametrize(
-    "name", ["Tesla K40m", "Tesla K40c", "Tesla K20Xm", "Tesla P100-PCIE-16GB", "NVIDIA A100-SXM4-40GB"]
+    ("archs", "cards", "refused", "words"),
+    [
+        (
+            "8.6",
+            MIXED,
+            False,
+            "runs will not use Tesla K80 (compute capability 3.7), because gpu_stack_arch_list is 8.6",
+        ),
+        ("8.0", MIXED[1:], False, ""),
+        ("3.5;8.0", MIXED, False, ""),
+        ("7.5+PTX", MIXED[1:], False, ""),
+        ("7.5", MIXED, True, "none of its cards runs such code: NVIDIA A10 (compute capability 8.6), Tesla K80"),
+        ("8.6", (card("Quadro 9999", None, "352.79"),), False, ""),
+        ("8.6", (), False, ""),
+    ],
 )
-def test_old_cards_are_known_by_the_names_that_nvidia_smi_gives_them(name: str) -> None:
-    wanted = {"Tesla K40m": "3.5", "Tesla K40c": "3.5", "Tesla K20Xm": "3.5"}.get(
-        name, "6.0" if "P100" in name else "8.0"
-    )
-    state = host(card(name, None, "450.80.02"), toolkits=[tree("11.0")])
-    chosen = ask(state).gpu
-    assert chosen and chosen.archs == wanted
+def test_cards_that_the_inventory_leaves_out_are_told_and_a_host_of_only_such_cards_is_refused(
+    archs: str, cards: tuple[dict[str, Any], ...], refused: bool, words: str
+) -> None:
+    said = {"arch_list": archs, "skip_checks": [rule.name for rule in RULES]}
+    chosen = ask(host(*cards, toolkits=[tree("11.8")], gcc="9", said=said), lock(*MODERN))
+    assert (bool(chosen.refusals), chosen.gpu is None) == (refused, refused), chosen
+    assert (words in chosen.refusals[0]) if refused else chosen.remark == (words and f"node1: {words}")
 
 
 def test_inventory_wins_over_the_cards() -> None:
-    state = host(*H200["gpu"]["cards"], toolkits=[tree("13.0")], said={"arch_list": "8.0", "gcc": "/opt/gcc/bin/gcc"})
+    state = host(
+        *H200["gpu"]["cards"], toolkits=[tree("13.0")], said={"arch_list": "8.0+PTX", "gcc": "/opt/gcc/bin/gcc"}
+    )
     chosen = ask(state).gpu
-    assert chosen and (chosen.archs, chosen.gcc) == ("8.0", "/opt/gcc/bin/gcc")
+    assert chosen and (chosen.archs, chosen.gcc) == ("8.0+PTX", "/opt/gcc/bin/gcc")
     assert ask(host(*H200["gpu"]["cards"], said={"profile": "cpu"})).gpu is None
 
 
@@ -185,7 +205,7 @@ BUILT["stack"] = {
 }
 REFUSED = {
     "K80 and CUDA 13": (
-        host(card("Tesla K80", None, "580.65.06"), toolkits=[tree("13.0")]),
+        host(card("Tesla K80", "3.7", "580.65.06"), toolkits=[tree("13.0")]),
         ALL,
         "node1: CUDA 13.0 (/usr/local/cuda-13.0); Tesla K80 (compute capability 3.7). These do not work together: "
         "CUDA 13.0 builds for compute capability 7.5 to 12.1, not for 3.7",

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from neuraltalk_provision.rules.gpu import capability_of, runs_on
 from tests.unit.programs import program
 
 # Answers in NVIDIA's format; the K80's numbers are of a published table. Neither was recorded for this project.
@@ -80,7 +81,7 @@ def test_driver_that_does_not_know_compute_capability_is_asked_without_it(
         "mode": "Default",
         "utilization": 99,
         "driver": "352.79",
-        "capability": None,
+        "capability": "3.7",
         "mig": None,
         "fault": "",
     }
@@ -204,9 +205,9 @@ def test_a_trial_sees_one_card_that_it_can_use(
     """cutorch opens a context on every card that it sees, and ends where it cannot."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     answers({"fields": BOTH, "gpu": rows, "compute-apps": ["4711, GPU-0, 2844"]})
-    assert module.trial_environment() == ({"CUDA_VISIBLE_DEVICES": chosen} if chosen else {})
+    assert module.trial_environment("") == ({"CUDA_VISIBLE_DEVICES": chosen} if chosen else {})
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    assert module.trial_environment() == {}
+    assert module.trial_environment("") == {}
 
 
 RESET = (ROW % (1, 1, 0, "Default")).replace("Default, 0", "Default, [GPU requires reset]")
@@ -219,17 +220,61 @@ def test_a_card_with_a_fault_hides_no_other_card(
     """A run, the list of free cards and a trial choose in the same way; `site` is told of the fault."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     answers({"fields": BOTH, "gpu": [ROW % (0, 0, 0, "Default"), RESET], "compute-apps": []})
-    card, remarks = load("runs.launch").take_card("auto", 3000, {})
+    card, remarks = load("runs.launch").take_card("auto", 3000, {}, str(tmp_path))
     found = load("runs.leases").cards_now(str(tmp_path), 3000)
     assert (card["uuid"], [one["uuid"] for one in found["free"]], found["busy"]) == ("GPU-0", ["GPU-0"], [])
     assert 'card 1 (NVIDIA H100): nvidia-smi reports "GPU requires reset"' in found["unusable"][0]
     assert remarks == [f"not used: {found['unusable'][0]}"]
-    assert module.trial_environment() == {"CUDA_VISIBLE_DEVICES": "GPU-0"}
+    assert module.trial_environment("") == {"CUDA_VISIBLE_DEVICES": "GPU-0"}
     assert (module.detect()["answer"], module.detect()["cards"]) == ("unknown", [])
     answers({"gpu": [RESET]})
     assert load("runs.leases").cards_now(str(tmp_path), 3000)["free"] == []
-    with pytest.raises(module.StackError, match='no card of this host works: nvidia-smi reports "GPU requires reset"'):
-        module.trial_environment()
+    with pytest.raises(module.StackError, match=r'no card of this host can be used: card 1 .*"GPU requires reset"'):
+        module.trial_environment("")
+
+
+def test_card_for_which_the_stack_has_no_code_is_used_by_nothing(
+    module: ModuleType, answers: Callable[[dict[str, Any]], None], monkeypatch: pytest.MonkeyPatch,
+    load: Callable[[str], ModuleType], tmp_path: Path,
+) -> None:  # fmt: skip
+    """The seal of a generation records what it was built for; one without that record is used as before."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    old = (ROW % (1, 1, 0, "Default")).replace("9.0", "3.7")
+    answers({"fields": BOTH, "gpu": [ROW % (0, 0, 9000, "Default"), old], "compute-apps": []})
+    home = tmp_path / "generations" / "a"
+    home.mkdir(parents=True)
+    (tmp_path / "current").symlink_to(home)
+    manifest, launch, leases = load("host.manifest"), load("runs.launch"), load("runs.leases")
+    for archs, chosen in (("", "GPU-1"), ("9.0", "GPU-0")):
+        manifest.write_seal(str(home), "a", {}, "digest", archs)
+        assert launch.take_card("auto", 3000, {}, str(home))[0]["uuid"] == chosen
+        assert leases.cards_now(str(tmp_path), 3000)["free"][0]["uuid"] == chosen
+        assert manifest.built_for(str(home)) == archs
+    manifest.write_seal(str(home), "a", {}, "digest", "7.0")
+    words = r"card 0 .*is 9.0, and the stack of this host was built for 7.0; card 1"
+    with pytest.raises(module.StackError, match=words):
+        launch.take_card("auto", 3000, {}, str(home))
+    with pytest.raises(module.StackError, match=r"no card of this host can be used: " + words):
+        module.trial_environment("7.0")
+
+
+@pytest.mark.parametrize(
+    ("name", "capability"),
+    [("Tesla K40m", "3.5"), ("Tesla K20Xm", "3.5"), ("Tesla P100-PCIE-16GB", "6.0"), ("NVIDIA A100-SXM4-40GB", "8.0"),
+     ("Tesla M40 24GB", "5.2"), ("Tesla K8", "")],
+)  # fmt: skip
+def test_old_cards_are_known_by_the_names_that_nvidia_smi_gives_them(name: str, capability: str) -> None:
+    assert capability_of(name) == capability
+
+
+@pytest.mark.parametrize(
+    ("archs", "capability", "runs"),
+    [("8.6", "8.9", True), ("8.6", "8.6", True), ("8.6", "8.0", False), ("8.6", "9.0", False), ("3.5", "3.7", True),
+     ("8.6+PTX", "12.0", True), ("8.6+PTX", "8.0", False), ("10.0", "9.0", False), ("9.0", "10.0", False),
+     ("3.7 7.5", "7.5", True), ("3.7 7.5", "7.0", False), ("", "7.0", False)],
+)  # fmt: skip
+def test_code_runs_on_cards_by_the_rules_of_cuda(archs: str, capability: str, runs: bool) -> None:
+    assert runs_on(archs, capability) is runs
 
 
 @pytest.fixture
@@ -321,7 +366,7 @@ def test_no_card_is_told_by_what_is_not_there(
     assert (facts["answer"], facts["cards"], facts["problem"]) == ("none", [], "")
     assert facts["evidence"]
     assert module.listed_cards() == []
-    assert module.trial_environment() is None
+    assert module.trial_environment("") is None
 
 
 def test_nvidia_smi_that_cannot_be_started_is_not_absent(

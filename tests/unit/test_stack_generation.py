@@ -38,7 +38,7 @@ def root(tmp_path: Path) -> Path:
 def generations(run_module: Run, root: Path, monkeypatch: pytest.MonkeyPatch, load: Callable[[str], ModuleType]) -> Run:
     """The module, with a clock that moves on at each look."""
     ticks = iter(range(1000, 9999))
-    monkeypatch.setattr(load("stack_generation").time, "time", lambda: next(ticks))
+    monkeypatch.setattr(load("host.manifest").time, "time", lambda: next(ticks))
 
     def generations(state: str, id_: str = "", **more: Any) -> dict[str, Any]:
         return run_module("stack_generation", stack_root=root, state=state, id=id_, **more)

@@ -104,6 +104,13 @@ def test_rocks_for_the_card_are_loaded_with_one_card(
     (saw,) = [check["saw"] for check in caught.value.result["checks"] if check["name"] == "load cutorch"]
     # The V100 is held alone by a process; the K80 are older, and one of them is prohibited.
     assert saw.startswith("cutorch GPU-5ad1a1d0-0004-4a00-8000-000000000004 in")
+    seal = json.loads((whole / "generation.json").read_text())
+    for archs, words in (("3.5", "cutorch GPU-5ad1a1d0-0002"), ("9.0", "no card of this host can be used: card 0 (")):
+        (whole / "generation.json").write_text(json.dumps({**seal, "architectures": archs}))
+        with pytest.raises(ModuleError) as caught:
+            verify(run_module, whole, [{**part("cutorch", ("cutorch",)), "role": "gpu_stack"}])
+        (saw,) = [check["saw"] for check in caught.value.result["checks"] if check["name"] == "load cutorch"]
+        assert saw.startswith(words), saw
 
 
 def test_link_is_followed(run_module: Run, whole: Path) -> None:

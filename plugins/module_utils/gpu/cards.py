@@ -14,13 +14,13 @@ import io
 import os
 import re
 
-from .choice import card_to_try
+from .choice import card_to_try, reasons_against_all
 from ..host.commands import output_of
 from ..host.environment import login_path
 from ..host.errors import StackError
 from ..host.files import read_text
 from ..host.texts import PY2, as_text, text_of
-from ..rules.gpu import CARD, CURE, NONE, UNKNOWN
+from ..rules.gpu import CARD, CURE, NONE, UNKNOWN, capability_of
 
 CARD_FIELDS = (
     ("index", "index"),
@@ -105,7 +105,12 @@ def cards(newer=NEWER):
             raise
         known = tuple(pair for pair in newer if '"%s"' % pair[0] not in text_of(error))
         return cards(known if known != newer else ())
-    return [dict({"capability": None, "mig": None}, fault=_fault(row), **_values(row)) for row in rows]
+    return [_card(row) for row in rows]
+
+
+def _card(row):
+    card = dict({"capability": None, "mig": None}, fault=_fault(row), **_values(row))
+    return dict(card, capability=card["capability"] or capability_of(card["name"] or "") or None)
 
 
 def _fault(row):
@@ -181,7 +186,7 @@ def _looked():
         return _result(UNKNOWN, "%s, though %s" % (ABSENT, described))
     except ValueError as error:
         return _result(UNKNOWN, "%s%s" % (error, " (%s)" % described if described else ""))
-    faults = [fault_of(card) for card in found if card["fault"]]
+    faults = ['nvidia-smi reports "%(fault)s" for card %(index)s' % card for card in found if card["fault"]]
     if faults:
         return _result(UNKNOWN, "; ".join(faults), found)
     if found:
@@ -190,11 +195,6 @@ def _looked():
     if [sign for sign in found_signs if sign[0] == "bus" or re.search(r"/nvidia\d", sign[1])]:
         return _result(UNKNOWN, "nvidia-smi lists no card, though %s" % described)
     return _result(NONE, "nvidia-smi lists no card, and there is none on the PCI bus")
-
-
-def fault_of(card):
-    """The fault of a card, in words."""
-    return 'nvidia-smi reports "%(fault)s" for card %(index)s' % card
 
 
 def _result(answer, evidence, found=()):
@@ -236,8 +236,9 @@ def listed_cards():
     return result["cards"]
 
 
-def trial_environment():
-    """The variables for a program that tries the stack on a card; None without a card. StackError if that is unknown.
+def trial_environment(archs):
+    """The variables for a program that tries the stack on a card; None without a card. StackError if that is unknown,
+    or if no card can run a stack that was built for `archs` (empty if that is not recorded).
 
     The program gets one card that has room: cutorch opens a context on every card that it sees, and
     fails if one of them does not accept it. If no card is suitable, if nvidia-smi does not list the processes, or if
@@ -247,11 +248,12 @@ def trial_environment():
     if not found:
         return None
     try:
-        card = None if VISIBLE in os.environ else card_to_try(TRIAL_MEMORY, found, processes())
+        card = None if VISIBLE in os.environ else card_to_try(TRIAL_MEMORY, found, processes(), archs)
     except ValueError:
         card = None
     if card:
         return {VISIBLE: card["uuid"]}
-    if all(one["fault"] for one in found):
-        raise StackError("no card of this host works: %s" % "; ".join(fault_of(one) for one in found))
+    reasons = reasons_against_all(found, archs)
+    if reasons:
+        raise StackError("no card of this host can be used: %s" % "; ".join(reasons))
     return {}

@@ -8,15 +8,16 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-import re
+from ..rules.gpu import number, runs_on
 
 
-def choose_card(requested, memory, cards, processes, leased):
+def choose_card(requested, memory, cards, processes, leased, archs):
     """(the card for a run, the reasons against those of the considered cards that cannot be used as they are).
 
     `requested` is an index, a UUID, or `auto` for the card with the most free memory. `memory` is the memory that must
-    be free, in MiB. `leased` is {uuid: run} of the cards that runs use. ValueError, with a reason for every card that
-    was considered, if there is none.
+    be free, in MiB. `leased` is {uuid: run} of the cards that runs use. `archs` is what the stack was built for, a
+    TORCH_CUDA_ARCH_LIST; empty if that is not recorded. ValueError, with a reason for every card that was considered,
+    if there is none.
     """
     if not cards:
         raise ValueError("nvidia-smi lists no card on this host")
@@ -24,44 +25,49 @@ def choose_card(requested, memory, cards, processes, leased):
     if not considered:
         there = ", ".join("%(index)s (%(uuid)s)" % card for card in cards)
         raise ValueError("there is no card called %s; the cards of this host are: %s" % (requested, there))
-    found = sort_cards(memory, considered, processes, leased, requested == "auto")
+    found = sort_cards(memory, considered, processes, leased, archs, requested == "auto")
     if not found["free"]:
         raise ValueError("; ".join(found["unusable"] + found["busy"]))
     return found["free"][0], found["unusable"]
 
 
-def sort_cards(memory, cards, processes, leased, only_idle=True):
+def sort_cards(memory, cards, processes, leased, archs, only_idle=True):
     """{free, unusable, busy}: the cards that a run can use now, the one with the most free memory first, and the reason
-    against each other card: it cannot be used as it is, or it is in use.
+    against each other card: it cannot be used as it is, or it is in use. The parameters are those of `choose_card`.
     """
     free, unusable, busy = [], [], []  # type: list[dict[str, object]], list[str], list[str]
     for card in cards:
-        defect = _defect(card)
+        defect = _defect(card, archs) or _gap(card)
         reason = defect or _use(card, memory, processes, leased, only_idle)
         if reason:
-            (unusable if defect else busy).append("card %s (%s): %s" % (card["index"], card["name"], reason))
+            (unusable if defect else busy).append(_said(card, reason))
         else:
             free.append(card)
     return {"free": sorted(free, key=free_memory, reverse=True), "unusable": unusable, "busy": busy}
 
 
-def card_to_try(memory, cards, processes):
-    """The card for a short test; None if none has room for it.
+def _said(card, reason):
+    return "card %s (%s): %s" % (card["index"], card["name"], reason)
 
-    That is the one with the highest compute capability, as CUDA itself would choose: `gpu_stack_arch_list` may leave
-    out the older cards of a host. Of several, an idle one.
+
+def reasons_against_all(cards, archs):
+    """The reasons why no program of a stack can compute on any of these cards; empty if one can on some of them."""
+    reasons = [(card, _defect(card, archs)) for card in cards]
+    return [_said(*one) for one in reasons] if all(reason for _card, reason in reasons) else []
+
+
+def card_to_try(memory, cards, processes, archs):
+    """The card for a short test of a stack that was built for `archs`; None if none has room for it.
+
+    That is the one with the highest compute capability, as CUDA itself would choose. Of several, an idle one.
     """
-    usable = sort_cards(memory, cards, processes, {}, only_idle=False)["free"]
+    usable = sort_cards(memory, cards, processes, {}, archs, only_idle=False)["free"]
     busy = set(process["uuid"] for process in processes)
     return (
-        max(usable, key=lambda card: (_capability(card), card["uuid"] not in busy, free_memory(card)))
+        max(usable, key=lambda card: (number(card["capability"] or ""), card["uuid"] not in busy, free_memory(card)))
         if usable
         else None
     )
-
-
-def _capability(card):
-    return [int(part) for part in re.findall(r"\d+", card["capability"] or "")]
 
 
 def free_memory(card):
@@ -69,12 +75,24 @@ def free_memory(card):
     return (card["memory"] or 0) - (card["used"] or 0)
 
 
-def _defect(card):
-    """The reason why no run can use a card as it is; empty if there is none."""
+def _defect(card, archs):
+    """The reason why no program of the stack can compute on a card; empty if there is none.
+
+    If the compute capability of a card is not known, the inventory says what is built for it, so it is no reason.
+    """
     if card["fault"]:
         return (
             'nvidia-smi reports "%s": reset the card (nvidia-smi --gpu-reset), or boot the host again' % card["fault"]
         )
+    if card["mode"] == "Prohibited":
+        return "its compute mode is Prohibited. To let processes use it: nvidia-smi -i %s -c DEFAULT" % card["index"]
+    if archs and card["capability"] and not runs_on(archs, card["capability"]):
+        return "its compute capability is %s, and the stack of this host was built for %s" % (card["capability"], archs)
+    return ""
+
+
+def _gap(card):
+    """The reason why a run cannot be given this one card; empty if it can."""
     if not card["uuid"]:
         return "nvidia-smi does not report its UUID"
     if card["mig"] == "Enabled":
@@ -82,8 +100,6 @@ def _defect(card):
             "it is divided into instances (MIG), and a run uses only a whole card. To end that: nvidia-smi -i %s -mig 0"
             % card["index"]
         )
-    if card["mode"] == "Prohibited":
-        return "its compute mode is Prohibited. To let processes use it: nvidia-smi -i %s -c DEFAULT" % card["index"]
     if card["memory"] is not None and card["used"] is None:
         return "nvidia-smi does not report how much of its memory is in use"
     return ""

@@ -15,9 +15,10 @@ import fnmatch
 import json
 import os
 import stat
+import time
 
 from .errors import StackError
-from .files import file_sha256, read_json, read_text, write_whole
+from .files import file_sha256, read_json, read_text, write_json, write_whole
 from .texts import as_native, as_text, for_json
 from ..rules import differences, layout
 from ..rules.texts import some
@@ -46,6 +47,11 @@ MAX_NAMED = 20
 def seal_of(generation):
     """The content of the seal of a generation; {} if it is not sealed."""
     return read_json(layout.seal(generation)) or {}
+
+
+def built_for(generation):
+    """The TORCH_CUDA_ARCH_LIST that a generation was built for; empty without a GPU part, or if it is not recorded."""
+    return seal_of(generation).get("architectures") or ""
 
 
 def has_manifest(generation):
@@ -77,6 +83,17 @@ def write(generation, listed=()):
         lines.append(json.dumps(dict(describe(path), path=name), sort_keys=True))
     write_whole(os.path.join(generation, layout.MANIFEST), "\n".join(lines) + "\n")
     return file_sha256(os.path.join(generation, layout.MANIFEST))
+
+
+def write_seal(generation, name, components, digest, architectures="", unpacked=None):
+    """Write the seal, with which the generation is complete. `digest` is the sha256 of its manifest.
+
+    `architectures` is a TORCH_CUDA_ARCH_LIST. `unpacked` says where it was built, if not here; a former seal may too.
+    """
+    seal = {"id": name, "components": components, "sealed": int(time.time()), "manifest": digest}
+    more = {"architectures": architectures, "unpacked": unpacked or seal_of(generation).get("unpacked")}
+    seal.update((key, value) for key, value in more.items() if value)
+    write_json(layout.seal(generation), seal)
 
 
 def read(generation):

@@ -70,11 +70,11 @@ class Unpacking(object):
             code=codes.CACHE_UNFIT,
         )
 
-    def unpack(self, src, sha256, size, components, origin, packages):
+    def unpack(self, src, sha256, size, components, architectures, origin, packages):
         """Unpack the tar `src`, stamp the components and seal. StackError if anything is not as it was packed.
 
         `components` is {name: digest}, `origin` says where the generation was built, and `packages` are the OS packages
-        that it needs when it is used.
+        that it needs when it is used. `architectures` is what its GPU part was built for.
         """
         self.sweep()
         try:
@@ -88,8 +88,8 @@ class Unpacking(object):
             installed.write(self.part, self.installed(entries, components))
             digest = manifest.write(self.part, installed.read(self.part))
             self.compare(entries)
-            seal = {"id": self.name, "components": components, "sealed": int(time.time()), "manifest": digest}
-            write_json(layout.seal(self.part), dict(seal, unpacked={"origin": origin, "packages": packages}))
+            unpacked = {"origin": origin, "packages": packages}
+            manifest.write_seal(self.part, self.name, components, digest, architectures, unpacked)
             sync_tree(self.part)
             self.put_in_place()
         except Exception:

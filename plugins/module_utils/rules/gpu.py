@@ -23,6 +23,28 @@ TREES = ("/usr/local/cuda", "/usr/local/cuda-*", "/opt/cuda", "/opt/cuda-*", DEB
 """The directories that are searched for CUDA toolkits, as patterns."""
 SEARCHED = "/usr/local/cuda*, /opt/cuda* and /usr/bin"
 """The same for messages: where nvcc was searched for."""
+CAPABILITIES = {
+    "Tesla K10": "3.0",
+    "Tesla K20": "3.5",
+    "Tesla K40": "3.5",
+    "Tesla K80": "3.7",
+    "Tesla M4": "5.2",
+    "Tesla M40": "5.2",
+    "Tesla M60": "5.2",
+    "GeForce GTX TITAN X": "5.2",
+    "GeForce GTX 970": "5.2",
+    "GeForce GTX 980": "5.2",
+    "GeForce GTX 1080": "6.1",
+    "TITAN X (Pascal)": "6.1",
+    "Tesla P4": "6.1",
+    "Tesla P40": "6.1",
+    "Tesla P100": "6.0",
+    "Tesla V100": "7.0",
+    "Tesla T4": "7.5",
+    "A100": "8.0",
+    "H100": "9.0",
+}
+"""Compute capabilities by the name that nvidia-smi prints, for drivers before 2021, which do not report them."""
 ARCHITECTURE = re.compile(r"\d+\.\d(\+PTX)?\Z")
 """An entry of a TORCH_CUDA_ARCH_LIST: a compute capability such as 3.7 or 9.0+PTX."""
 RELEASE = re.compile(r"release (\d+\.\d+), V(\S+)")
@@ -39,3 +61,29 @@ def compute_capability(architecture):
     # type: (str) -> str
     """The compute capability of an entry: `9.0` for `9.0+PTX`."""
     return architecture.split("+")[0]
+
+
+def capability_of(name):
+    # type: (str) -> str
+    """The compute capability of a card, by the longest name in the table that is in its own; empty if none is."""
+    named = [known for known in CAPABILITIES if re.search(r"\b%s(?!\d)" % re.escape(known), name)]
+    return CAPABILITIES[max(named, key=len)] if named else ""
+
+
+def runs_on(arch_list, capability):
+    # type: (str, str) -> bool
+    """Whether code that was built for a TORCH_CUDA_ARCH_LIST runs on a card of this compute capability.
+
+    CUDA's rules: the machine code of an entry runs on cards of its major version, from its minor version on: that of
+    8.6 on 8.9, but neither on 8.0 nor on 9.0. The PTX of an entry with +PTX is compiled by the driver for every card
+    from that compute capability on.
+    """
+    card = number(capability)
+    entries = [(number(compute_capability(entry)), entry.endswith("+PTX")) for entry in architectures(arch_list)]
+    return any(code <= card and (has_ptx or code[0] == card[0]) for code, has_ptx in entries)
+
+
+def number(capability):
+    # type: (str) -> list[int]
+    """A compute capability as numbers, to compare it."""
+    return [int(part) for part in re.findall(r"\d+", capability)]

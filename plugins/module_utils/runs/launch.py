@@ -32,6 +32,7 @@ from ..host.environment import login_path_of
 from ..host.errors import StackError
 from ..host.pythons import DISTRIBUTION
 from ..host.files import lines_since, make_directory
+from ..host.manifest import built_for
 from ..host.stamps import read_stamps
 from ..host.texts import as_native, text_of
 
@@ -216,12 +217,12 @@ def needs_card(generation, arguments):
     return dict(arguments, gpuid="0", backend=backend)
 
 
-def take_card(gpu, memory, taken):
+def take_card(gpu, memory, taken, generation):
     """Return (the card, remarks), with None for a run on the CPU. StackError with the reasons if no card is free."""
     if gpu == "none":
         return None, []
     try:
-        card, unusable = choose_card(gpu, memory, cards(), processes(), taken)
+        card, unusable = choose_card(gpu, memory, cards(), processes(), taken, built_for(generation))
         return card, ["not used: %s" % "; ".join(unusable)] * bool(unusable)
     except ValueError as error:
         raise StackError("no card for this run: %s" % text_of(error))

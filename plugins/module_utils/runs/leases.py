@@ -16,6 +16,7 @@ from ..gpu.cards import listed_cards, processes
 from ..gpu.choice import sort_cards
 from ..host.errors import StackError
 from ..host.files import make_directory
+from ..host.manifest import built_for
 from .files import active
 from .locks import open_own, write_holder
 from ..rules import clock, layout
@@ -87,8 +88,8 @@ def cards_now(root, memory):
 
     StackError if that cannot be determined.
     """
-    found = listed_cards()
+    found, archs = listed_cards(), built_for(layout.current(root))
     try:
-        return sort_cards(memory, found, processes() if found else [], taken(root))
+        return sort_cards(memory, found, processes() if found else [], taken(root), archs)
     except ValueError as error:
         raise StackError("it is not known which cards are free: %s" % text_of(error))

@@ -30,7 +30,7 @@ def slurm_card(plan):
     names = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
     if not names:
         raise StackError("Slurm gave this job no card: CUDA_VISIBLE_DEVICES is empty. Are GPUs in its gres.conf?")
-    return launch.take_card(names[0], plan.get("memory", 0), taken(plan["root"]))[0]
+    return launch.take_card(names[0], plan.get("memory", 0), taken(plan["root"]), plan["generation"])[0]
 
 
 def run_as_job(plan):

@@ -64,7 +64,7 @@ def prepare(root, runs, gpu, memory, generation, code):
     """Create the directories of the runs; return (plan, remarks). If that fails: StackError, and nothing is created."""
     check(root, runs, gpu, generation)
     first = Run(root, runs[0]["id"])
-    card, remarks = take_card(gpu, memory, taken(root))
+    card, remarks = take_card(gpu, memory, taken(root), generation)
     plan = {"root": root, "generation": generation, "card": card, "runs": runs, "python": interpreter()}
     admit(root, plan, first.path)
     try:
