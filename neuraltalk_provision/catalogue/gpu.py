@@ -18,7 +18,7 @@ from neuraltalk_provision.catalogue.facts import (
 )
 from neuraltalk_provision.catalogue.model import Compatibility
 from neuraltalk_provision.results.host_state import HostState, HostVariables
-from neuraltalk_provision.rules.gpu import ARCHITECTURE, CURE, architectures, runs_on
+from neuraltalk_provision.rules.gpu import ARCHITECTURE, CURE, architectures, reason_against
 
 MODES = ("swap", "private")
 PROFILES = ("auto", "cpu", "legacy", "modern")
@@ -144,18 +144,16 @@ def _refuse_unknown_capability(state: HostState) -> None:
 
 
 def _unused_cards(state: HostState) -> str:
-    """Which cards the inventory leaves out; empty for none. RefusalError if no card is left."""
-    cards, archs = state.gpu.cards, arch_list(state.inventory.arch_list)
-    if not archs:
-        return ""
-    unfit = [card for card in cards if card.capability and not runs_on(archs, card.capability)]
-    names = ", ".join(sorted({f"{card.name} (compute capability {card.capability})" for card in unfit}))
-    if unfit and len(unfit) == len(cards):
+    """The cards on which no program of the stack can compute; empty for none. RefusalError if these are all."""
+    archs = arch_list(state.inventory.arch_list)
+    reasons = [(card, reason_against(card.index, card.mode, card.capability, archs)) for card in state.gpu.cards]
+    words = "; ".join(f"card {card.index} ({card.name}): {reason}" for card, reason in reasons if reason)
+    if words and all(reason for _card, reason in reasons):
+        cure = "Correct gpu_stack_arch_list. " if archs else ""
         raise RefusalError(
-            f"gpu_stack_arch_list is {archs}, and none of its cards runs such code: {names}. Add their compute "
-            "capability to the list, or leave the list out. If its cards must not be used, set gpu_stack_profile: cpu"
+            f"none of its cards can be used: {words}. {cure}If its cards must not be used, set gpu_stack_profile: cpu"
         )
-    return names and f"runs will not use {names}, because gpu_stack_arch_list is {archs}"
+    return words and f"not used: {words}"
 
 
 def _gpu(state: HostState, tree: Toolkit, solution: Assignment, mode: str) -> Gpu:

@@ -153,27 +153,28 @@ def test_card_that_no_table_knows_is_asked_for_and_not_guessed() -> None:
     assert chosen and chosen.archs == "3.5"
 
 
-MIXED = (card("Tesla K80", "3.7", "470.199.02"), card("NVIDIA A10", "8.6", "470.199.02"))
+OLD = "its compute capability is 3.7, and the stack is built for"
+FORBIDDEN = "its compute mode is Prohibited. To let processes use it: nvidia-smi -i 0 -c DEFAULT"
+K, A = card("Tesla K80", "3.7", "470.199.02"), card("NVIDIA A10", "8.6", "470.199.02")
 
 
 @pytest.mark.parametrize(
     ("archs", "cards", "refused", "words"),
     [
-        (
-            "8.6",
-            MIXED,
-            False,
-            "runs will not use Tesla K80 (compute capability 3.7), because gpu_stack_arch_list is 8.6",
-        ),
-        ("8.0", MIXED[1:], False, ""),
-        ("3.5;8.0", MIXED, False, ""),
-        ("7.5+PTX", MIXED[1:], False, ""),
-        ("7.5", MIXED, True, "none of its cards runs such code: NVIDIA A10 (compute capability 8.6), Tesla K80"),
+        ("8.6", (K, A), False, f"not used: card 0 (Tesla K80): {OLD} 8.6"),
+        ("8.0", (A,), False, ""),
+        ("3.5;8.0", (K, A), False, ""),
+        ("7.5+PTX", (A,), False, ""),
+        ("7.5", (K, A), True, f"none of its cards can be used: card 0 (Tesla K80): {OLD} 7.5; card 0 (NVIDIA A10): "),
+        ("7.5", (K, A), True, "is built for 7.5. Correct gpu_stack_arch_list. If its cards must not be used, set"),
         ("8.6", (card("Quadro 9999", None, "352.79"),), False, ""),
         ("8.6", (), False, ""),
+        ("8.6", (A, {**A, "mode": "Prohibited"}), False, f"not used: card 0 (NVIDIA A10): {FORBIDDEN}"),
+        ("", ({**A, "mode": "Prohibited"},), True, f"can be used: card 0 (NVIDIA A10): {FORBIDDEN}. If its"),
+        ("", ({**A, "mode": "Exclusive_Process"},), False, ""),
     ],
 )
-def test_cards_that_the_inventory_leaves_out_are_told_and_a_host_of_only_such_cards_is_refused(
+def test_cards_that_no_program_can_use_are_told_and_a_host_of_only_such_cards_is_refused(
     archs: str, cards: tuple[dict[str, Any], ...], refused: bool, words: str
 ) -> None:
     said = {"arch_list": archs, "skip_checks": [rule.name for rule in RULES]}

@@ -251,7 +251,7 @@ def test_card_for_which_the_stack_has_no_code_is_used_by_nothing(
         assert leases.cards_now(str(tmp_path), 3000)["free"][0]["uuid"] == chosen
         assert manifest.built_for(str(home)) == archs
     manifest.write_seal(str(home), "a", {}, "digest", "7.0")
-    words = r"card 0 .*is 9.0, and the stack of this host was built for 7.0; card 1"
+    words = r"card 0 .*is 9.0, and the stack is built for 7.0; card 1"
     with pytest.raises(module.StackError, match=words):
         launch.take_card("auto", 3000, {}, str(home))
     with pytest.raises(module.StackError, match=r"no card of this host can be used: " + words):

@@ -58,7 +58,7 @@ def test_card_is_free_or_the_one_that_was_asked_for(
         ("1", [card(1, fault="GPU requires reset")], {}, 'nvidia-smi reports "GPU requires reset"'),
         ("1", [card(1, uuid=None)], {}, "nvidia-smi does not report its UUID"),
         ("1", [card(1, used=None)], {}, "nvidia-smi does not report how much of its memory is in use"),
-        ("1", [card(1, capability="9.0")], {}, "capability is 9.0, and the stack of this host was built for 3.5 8.6"),
+        ("1", [card(1, capability="9.0")], {}, "capability is 9.0, and the stack is built for 3.5 8.6"),
         ("1", [card(1, mig="Enabled")], {}, r"divided into instances .* nvidia-smi -i 1 -mig 0"),
     ],
 )

@@ -8,7 +8,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from ..rules.gpu import number, runs_on
+from ..rules.gpu import number, reason_against
 
 
 def choose_card(requested, memory, cards, processes, leased, archs):
@@ -76,19 +76,12 @@ def free_memory(card):
 
 
 def _defect(card, archs):
-    """The reason why no program of the stack can compute on a card; empty if there is none.
-
-    If the compute capability of a card is not known, the inventory says what is built for it, so it is no reason.
-    """
+    """The reason why no program of the stack can compute on a card; empty if there is none."""
     if card["fault"]:
         return (
             'nvidia-smi reports "%s": reset the card (nvidia-smi --gpu-reset), or boot the host again' % card["fault"]
         )
-    if card["mode"] == "Prohibited":
-        return "its compute mode is Prohibited. To let processes use it: nvidia-smi -i %s -c DEFAULT" % card["index"]
-    if archs and card["capability"] and not runs_on(archs, card["capability"]):
-        return "its compute capability is %s, and the stack of this host was built for %s" % (card["capability"], archs)
-    return ""
+    return reason_against(card["index"], card["mode"], card["capability"], archs)
 
 
 def _gap(card):

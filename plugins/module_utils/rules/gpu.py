@@ -10,6 +10,10 @@ __metaclass__ = type
 
 import re
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional  # noqa: F401
+
 CARD, NONE, UNKNOWN = "card", "none", "unknown"
 """The results of the detection of cards: `unknown` if it cannot be determined whether there is one."""
 CURE = (
@@ -81,6 +85,20 @@ def runs_on(arch_list, capability):
     card = number(capability)
     entries = [(number(compute_capability(entry)), entry.endswith("+PTX")) for entry in architectures(arch_list)]
     return any(code <= card and (has_ptx or code[0] == card[0]) for code, has_ptx in entries)
+
+
+def reason_against(index, mode, capability, archs):
+    # type: (Optional[int], Optional[str], Optional[str], str) -> str
+    """The reason why no program of a stack can compute on a card; empty if there is none.
+
+    `mode` is its compute mode, `archs` what the stack is built for, a TORCH_CUDA_ARCH_LIST; empty if that is not
+    known. A compute capability that is not known is no reason: then the inventory says what is built for the card.
+    """
+    if mode == "Prohibited":
+        return "its compute mode is Prohibited. To let processes use it: nvidia-smi -i %s -c DEFAULT" % index
+    if archs and capability and not runs_on(archs, capability):
+        return "its compute capability is %s, and the stack is built for %s" % (capability, archs)
+    return ""
 
 
 def number(capability):
