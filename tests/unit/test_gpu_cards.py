@@ -210,6 +210,36 @@ def test_a_trial_sees_one_card_that_it_can_use(
     assert module.trial_environment("") == {}
 
 
+def stack_for_cards(root: Path) -> Path:
+    """A current generation that was built for cards."""
+    home = root / "generations" / "a"
+    (home / "stamps").mkdir(parents=True)
+    (home / "stamps" / "cutorch.json").write_text('{"digest": "d"}')
+    (root / "current").symlink_to(home)
+    return home
+
+
+def test_cards_of_a_host_whose_stack_does_not_use_them_are_not_free(
+    answers: Callable[[dict[str, Any]], None], load: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    """A sweep would give runs to them that cannot start."""
+    answers({"fields": BOTH, "gpu": [ROW % (0, 0, 0, "Default")], "compute-apps": []})
+    cards_now = load("runs.leases").cards_now
+    assert cards_now(str(tmp_path), 3000)["unusable"] == [
+        f"nothing is installed at {tmp_path}/current: run `provision site` first"
+    ]
+    (stack_for_cards(tmp_path) / "stamps" / "cutorch.json").unlink()
+    found = cards_now(str(tmp_path), 3000)
+    assert (found["free"], found["busy"]) == ([], [])
+    assert "was built without GPU support: it has no cutorch" in found["unusable"][0]
+    answers(
+        {"gpu": ["NVIDIA-SMI has failed"]}
+    )  # nobody needs to repair the driver of a host that only computes on its CPU
+    assert "was built without GPU support: it has no cutorch" in cards_now(str(tmp_path), 3000)["unusable"][0]
+    answers({"gpu": ["No devices were found"]})
+    assert cards_now(str(tmp_path), 3000)["unusable"] == []
+
+
 RESET = (ROW % (1, 1, 0, "Default")).replace("Default, 0", "Default, [GPU requires reset]")
 
 
@@ -221,6 +251,7 @@ def test_a_card_with_a_fault_hides_no_other_card(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     answers({"fields": BOTH, "gpu": [ROW % (0, 0, 0, "Default"), RESET], "compute-apps": []})
     card, remarks = load("runs.launch").take_card("auto", 3000, {}, str(tmp_path))
+    stack_for_cards(tmp_path)
     found = load("runs.leases").cards_now(str(tmp_path), 3000)
     assert (card["uuid"], [one["uuid"] for one in found["free"]], found["busy"]) == ("GPU-0", ["GPU-0"], [])
     assert 'card 1 (NVIDIA H100): nvidia-smi reports "GPU requires reset"' in found["unusable"][0]
@@ -241,9 +272,7 @@ def test_card_for_which_the_stack_has_no_code_is_used_by_nothing(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     old = (ROW % (1, 1, 0, "Default")).replace("9.0", "3.7")
     answers({"fields": BOTH, "gpu": [ROW % (0, 0, 9000, "Default"), old], "compute-apps": []})
-    home = tmp_path / "generations" / "a"
-    home.mkdir(parents=True)
-    (tmp_path / "current").symlink_to(home)
+    home = stack_for_cards(tmp_path)
     manifest, launch, leases = load("host.manifest"), load("runs.launch"), load("runs.leases")
     for archs, chosen in (("", "GPU-1"), ("9.0", "GPU-0")):
         manifest.write_seal(str(home), "a", {}, "digest", archs)

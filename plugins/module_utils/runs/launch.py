@@ -25,6 +25,7 @@ from ..programs.packed import packed
 from ..pictures.files import closed_parent, who
 from .files import checkpoints
 from ..scoring.scorer import PYTHONS, annotations_of, lay_out_scorer, refuse_unscored
+from ..rules import layout
 from ..rules import run as rules
 from ..rules import texts
 from ..host.commands import log_tail, output_of, run_logged, with_stack
@@ -202,6 +203,13 @@ def refuse_mismatch(h5, json_file, generation, splits):
             "-input_h5 %s with -input_json %s cannot be read: %s"
             % (h5, json_file, (tail or ["there is no output"])[-1])
         )
+
+
+def current_generation(root):
+    """Return the directory of the current generation. StackError if there is none."""
+    if not os.path.isdir(layout.current(root)):
+        raise StackError("nothing is installed at %s/current: run `provision site` first" % root)
+    return os.path.realpath(layout.current(root))
 
 
 def needs_card(generation, arguments):

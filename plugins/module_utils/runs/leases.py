@@ -12,14 +12,16 @@ import fcntl
 import os
 import time
 
-from ..gpu.cards import listed_cards, processes
+from ..gpu.cards import detect, listed_cards, processes
 from ..gpu.choice import sort_cards
 from ..host.errors import StackError
 from ..host.files import make_directory
 from ..host.manifest import built_for
 from .files import active
+from .launch import current_generation, needs_card
 from .locks import open_own, write_holder
 from ..rules import clock, layout
+from ..rules.gpu import NONE
 from ..host.texts import text_of
 
 LEASE_PATIENCE = 60.0
@@ -86,10 +88,15 @@ def taken(root):
 def cards_now(root, memory):
     """{free, unusable, busy}, as of `sort_cards`: which cards a run that needs this much memory (MiB) could use now.
 
-    StackError if that cannot be determined.
+    StackError if that cannot be determined. If the stack of this host cannot use cards, none of them is free.
     """
-    found, archs = listed_cards(), built_for(layout.current(root))
     try:
-        return sort_cards(memory, found, processes() if found else [], taken(root), archs)
+        generation = current_generation(root)
+        needs_card(generation, {})
+    except StackError as error:
+        return {"free": [], "unusable": [str(error)] * (detect()["answer"] != NONE), "busy": []}
+    found = listed_cards()
+    try:
+        return sort_cards(memory, found, processes() if found else [], taken(root), built_for(generation))
     except ValueError as error:
         raise StackError("it is not known which cards are free: %s" % text_of(error))

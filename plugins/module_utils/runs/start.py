@@ -24,13 +24,13 @@ from ..rules import run as rules
 from .account import as_account, make_places
 from .admission import admit
 from .files import LARGEST_LIST, Run, read_object
-from .launch import interpreter, needs_card, take_card, weights_of
+from .launch import current_generation, interpreter, needs_card, take_card, weights_of
 from .leases import taken
 from .packaging import packed
 from .starts import lock_for_start
 from .summary import models
 from .unit import start_supervisor, writable
-from ..rules import clock, layout
+from ..rules import clock
 
 PATIENCE = 30.0
 """Seconds after which it is checked whether the supervisor is still alive."""
@@ -40,13 +40,12 @@ REPORT_AFTER = 5.0
 
 def start(root, runs, gpu, memory, account):
     """Start the runs; return the status of the first, with the pictures that were set aside."""
-    if not os.path.isdir(layout.current(root)):
-        raise StackError("nothing is installed at %s/current: run `provision site` first" % root)
+    current_generation(root)
     make_places(root, account)
     first = Run(root, runs[0]["id"])
     with lock_for_start(root, account):
         # Read under the lock: no generation is removed, and none becomes current, before the run can be seen.
-        generation = os.path.realpath(layout.current(root))
+        generation = current_generation(root)
         plan, remarks = as_account(account, prepare, root, runs, gpu, memory, generation, packed())
         try:
             remark, process = start_supervisor(first, account, writable(root, runs), plan)
