@@ -79,6 +79,24 @@ def test_cards_that_nobody_can_use_are_told_from_those_that_are_in_use(module: M
     assert (chosen["index"], unusable) == (1, found["unusable"])
 
 
+@pytest.mark.parametrize(
+    ("process", "asked", "words"),
+    [
+        ({"pid": 4711, "uuid": None}, "auto", "pid 4711 computes on it"),
+        ({"pid": None, "uuid": None}, "auto", "a process computes on it"),
+        ({"pid": None, "uuid": "GPU-1"}, "auto", "a process computes on it"),
+        ({"pid": 4711, "uuid": "GPU-1"}, "1", "pid 4711 computes on it, and its compute mode is Exclusive_Process"),
+    ],
+)
+def test_process_of_which_something_is_not_known_counts(
+    module: ModuleType, process: dict[str, Any], asked: str, words: str
+) -> None:
+    """A process can be on any card if nvidia-smi does not say on which."""
+    with pytest.raises(ValueError, match=rf"card 1 \(Tesla K80\): {words}$"):
+        mode = "Default" if asked == "auto" else "Exclusive_Process"
+        module.choose_card(asked, 3000, [card(1, mode=mode)], [process], {}, "")
+
+
 def test_test_takes_the_best_card_for_which_the_stack_has_code(module: ModuleType) -> None:
     cards = [card(0), card(1, capability="9.0"), card(2, capability="8.9")]
     tried = {archs: module.card_to_try(1000, cards, BUSY, archs)["index"] for archs in ("", "3.7", "8.0", "3.5+PTX")}

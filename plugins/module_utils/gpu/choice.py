@@ -102,9 +102,13 @@ def _use(card, memory, processes, leased, only_idle):
     """The reason why a card is not free now; empty if it is. `only_idle` excludes cards with other processes."""
     if card["uuid"] in leased:
         return "run %s uses it" % leased[card["uuid"]]
-    others = [str(process["pid"]) for process in processes if process["uuid"] == card["uuid"]]
-    if others and (only_idle or (card["mode"] or "").startswith("Exclusive")):
-        return "pid %s computes on it" % ", ".join(others)
+    # If nvidia-smi does not say on which card a process computes, it can be any.
+    others = [process["pid"] for process in processes if process["uuid"] in (card["uuid"], None)]
+    is_exclusive = (card["mode"] or "").startswith("Exclusive")
+    if others and (only_idle or is_exclusive):
+        pids = ", ".join(str(pid) for pid in others if pid is not None)
+        alone = ", and its compute mode is %s" % card["mode"] if is_exclusive else ""
+        return "%s computes on it%s" % ("pid %s" % pids if pids else "a process", alone)
     if card["memory"] is not None and free_memory(card) < memory:
         return "%d MiB are free, and the run needs about %d" % (free_memory(card), memory)
     return ""
