@@ -105,7 +105,7 @@ import glob
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ..module_utils.gpu.cards import trial_environment
+from ..module_utils.gpu.trial import try_on_card
 from ..module_utils.host.commands import log_tail, run_logged, with_stack
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import remove_any
@@ -145,8 +145,9 @@ def make(generation, source, rockspec, log, jobs, needs_card, env, **part):
             log=log,
             tail=log_tail(log),
         )
-    seen = trial_environment(environment.get("TORCH_CUDA_ARCH_LIST", "")) if needs_card else {}
-    return try_part(generation, part, log, seen is not None, dict(environment, **(seen or {})))
+    if needs_card:
+        return try_on_card(generation, part, log, environment.get("TORCH_CUDA_ARCH_LIST", ""), environment)
+    return try_part(generation, part, log, environment=environment)
 
 
 def work(module):

@@ -112,7 +112,7 @@ import os
 
 from ..module_utils.host import changed_files, manifest
 from ansible.module_utils.basic import AnsibleModule
-from ..module_utils.gpu.cards import trial_environment
+from ..module_utils.gpu.trial import try_on_card
 from ..module_utils.host.commands import log_tail, run_logged, with_stack
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import file_sha256, file_size, lines_since
@@ -134,8 +134,10 @@ def check_stamps(generation, parts):
 
 
 def check_loads(generation, part, log):
-    seen = trial_environment(manifest.built_for(generation)) if part.get("role") == "gpu_stack" else {}
-    evidence = try_part(generation, part, log, seen is not None, seen)
+    if part.get("role") == "gpu_stack":
+        evidence = try_on_card(generation, part, log, manifest.built_for(generation))
+    else:
+        evidence = try_part(generation, part, log)
     return ", ".join("%(module)s %(version)s in %(seconds)s s" % entry for entry in evidence)
 
 

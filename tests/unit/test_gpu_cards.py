@@ -46,6 +46,11 @@ def module(load: Callable[[str], ModuleType]) -> ModuleType:
 
 
 @pytest.fixture
+def trial(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("gpu.trial")
+
+
+@pytest.fixture
 def facts_of(load: Callable[[str], ModuleType]) -> Callable[[], dict[str, Any]]:
     gpu_facts: Callable[[], dict[str, Any]] = load("gpu.facts").gpu_facts
     return gpu_facts
@@ -199,15 +204,16 @@ BOTH = f"{K80['fields']} compute_cap mig.mode.current"
     ],
 )
 def test_a_trial_sees_one_card_that_it_can_use(
-    module: ModuleType, answers: Callable[[dict[str, Any]], None], monkeypatch: pytest.MonkeyPatch,
+    trial: ModuleType, answers: Callable[[dict[str, Any]], None], monkeypatch: pytest.MonkeyPatch,
     rows: list[str], chosen: str | None,
 ) -> None:  # fmt: skip
     """cutorch opens a context on every card that it sees, and ends where it cannot."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     answers({"fields": BOTH, "gpu": rows, "compute-apps": ["4711, GPU-0, 2844"]})
-    assert module.trial_environment("") == ({"CUDA_VISIBLE_DEVICES": chosen} if chosen else {})
+    variables, reasons = trial.trial_environment("")
+    assert (variables, len(reasons)) == (({"CUDA_VISIBLE_DEVICES": chosen}, 0) if chosen else ({}, 2))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    assert module.trial_environment("") == {}
+    assert trial.trial_environment("") == ({}, [])
 
 
 def stack_for_cards(root: Path) -> Path:
@@ -232,9 +238,8 @@ def test_cards_of_a_host_whose_stack_does_not_use_them_are_not_free(
     found = cards_now(str(tmp_path), 3000)
     assert (found["free"], found["busy"]) == ([], [])
     assert "was built without GPU support: it has no cutorch" in found["unusable"][0]
-    answers(
-        {"gpu": ["NVIDIA-SMI has failed"]}
-    )  # nobody needs to repair the driver of a host that only computes on its CPU
+    # Nobody needs to repair the driver of a host that computes only on its CPU.
+    answers({"gpu": ["NVIDIA-SMI has failed"]})
     assert "was built without GPU support: it has no cutorch" in cards_now(str(tmp_path), 3000)["unusable"][0]
     answers({"gpu": ["No devices were found"]})
     assert cards_now(str(tmp_path), 3000)["unusable"] == []
@@ -244,7 +249,7 @@ RESET = (ROW % (1, 1, 0, "Default")).replace("Default, 0", "Default, [GPU requir
 
 
 def test_a_card_with_a_fault_hides_no_other_card(
-    module: ModuleType, answers: Callable[[dict[str, Any]], None], monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType, trial: ModuleType, answers: Callable[[dict[str, Any]], None], monkeypatch: pytest.MonkeyPatch,
     load: Callable[[str], ModuleType], tmp_path: Path,
 ) -> None:  # fmt: skip
     """A run, the list of free cards and a trial choose in the same way; `site` is told of the fault."""
@@ -256,16 +261,16 @@ def test_a_card_with_a_fault_hides_no_other_card(
     assert (card["uuid"], [one["uuid"] for one in found["free"]], found["busy"]) == ("GPU-0", ["GPU-0"], [])
     assert 'card 1 (NVIDIA H100): nvidia-smi reports "GPU requires reset"' in found["unusable"][0]
     assert remarks == [f"not used: {found['unusable'][0]}"]
-    assert module.trial_environment("") == {"CUDA_VISIBLE_DEVICES": "GPU-0"}
+    assert trial.trial_environment("")[0] == {"CUDA_VISIBLE_DEVICES": "GPU-0"}
     assert (module.detect()["answer"], module.detect()["cards"]) == ("unknown", [])
     answers({"gpu": [RESET]})
     assert load("runs.leases").cards_now(str(tmp_path), 3000)["free"] == []
     with pytest.raises(module.StackError, match=r'no card of this host can be used: card 1 .*"GPU requires reset"'):
-        module.trial_environment("")
+        trial.trial_environment("")
 
 
 def test_card_for_which_the_stack_has_no_code_is_used_by_nothing(
-    module: ModuleType, answers: Callable[[dict[str, Any]], None], monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType, trial: ModuleType, answers: Callable[[dict[str, Any]], None], monkeypatch: pytest.MonkeyPatch,
     load: Callable[[str], ModuleType], tmp_path: Path,
 ) -> None:  # fmt: skip
     """The seal of a generation records what it was built for; one without that record is used as before."""
@@ -284,7 +289,7 @@ def test_card_for_which_the_stack_has_no_code_is_used_by_nothing(
     with pytest.raises(module.StackError, match=words):
         launch.take_card("auto", 3000, {}, str(home))
     with pytest.raises(module.StackError, match=r"no card of this host can be used: " + words):
-        module.trial_environment("7.0")
+        trial.trial_environment("7.0")
 
 
 @pytest.mark.parametrize(
@@ -388,14 +393,15 @@ NO_CARD = {
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", NO_CARD)
 def test_no_card_is_told_by_what_is_not_there(
-    module: ModuleType, facts_of: Callable[[], dict[str, Any]], machine: Callable[..., None], kind: str
-) -> None:
+    module: ModuleType, trial: ModuleType, facts_of: Callable[[], dict[str, Any]], machine: Callable[..., None],
+    kind: str,
+) -> None:  # fmt: skip
     machine(**NO_CARD[kind])
     facts = facts_of()
     assert (facts["answer"], facts["cards"], facts["problem"]) == ("none", [], "")
     assert facts["evidence"]
     assert module.listed_cards() == []
-    assert module.trial_environment("") is None
+    assert trial.trial_environment("") == (None, [])
 
 
 def test_nvidia_smi_that_cannot_be_started_is_not_absent(

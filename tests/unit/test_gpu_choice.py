@@ -50,7 +50,7 @@ def test_card_is_free_or_the_one_that_was_asked_for(
         ("auto", [], {}, "nvidia-smi lists no card on this host"),
         ("7", [card(0)], {}, r"there is no card called 7; the cards of this host are: 0 \(GPU-0\)"),
         ("1", [card(1)], {"GPU-1": "base"}, r"card 1 \(Tesla K80\): run base uses it"),
-        ("1", [card(1, 9000)], {}, "2519 MiB are free, and the run needs about 3000"),
+        ("1", [card(1, 9000)], {}, "2519 MiB are free, and about 3000 are needed"),
         ("auto", [card(0)], {}, "pid 4711 computes on it"),
         ("0", [card(0, mode="Exclusive_Process")], {}, "pid 4711 computes on it"),
         ("1", [card(1, mode="Prohibited")], {}, "compute mode is Prohibited. .*: nvidia-smi -i 1 -c DEFAULT"),

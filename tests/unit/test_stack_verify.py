@@ -113,6 +113,26 @@ def test_rocks_for_the_card_are_loaded_with_one_card(
         assert saw.startswith(words), saw
 
 
+def test_trial_that_fails_because_no_card_was_free_says_what_uses_the_cards(
+    run_module: Run, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = "0, GPU-0, Tesla K80, 11519, 63, Exclusive_Process, 0, 470.1, 3.7, [N/A]"
+    program_ = f'#!/bin/sh\ncase "$1" in --query-gpu=*) echo "{row}" ;; *) echo "4711, GPU-0, 2844" ;; esac\n'
+    (tmp_path / "nvidia-smi").write_text(program_)
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    program(whole, "luajit", 'echo "all CUDA-capable devices are busy or unavailable"; exit 1')
+    with pytest.raises(ModuleError) as caught:
+        verify(run_module, whole, [{**part("cutorch", ("cutorch",)), "role": "gpu_stack"}])
+    (saw,) = [check["saw"] for check in caught.value.result["checks"] if check["name"] == "load cutorch"]
+    words = (
+        "No card was free for the test: card 0 (Tesla K80): pid 4711 computes on it, and its compute mode is Exclusive"
+    )
+    assert words in saw
+    assert "all CUDA-capable devices are busy or unavailable" in saw
+
+
 def test_link_is_followed(run_module: Run, whole: Path) -> None:
     current = whole.parents[1] / "current"
     current.symlink_to(f"generations/{whole.name}")

@@ -14,7 +14,6 @@ import io
 import os
 import re
 
-from .choice import card_to_try, reasons_against_all
 from ..host.commands import output_of
 from ..host.environment import login_path
 from ..host.errors import StackError
@@ -48,8 +47,6 @@ BROKEN = re.compile(r"\[?(GPU requires reset|GPU is lost)\]?\Z")
 """In place of any value of a card that computes no more. Its other values can look like those of an idle card."""
 NO_ANSWER = re.compile(r"\[?(Unknown Error|ERR!)\]?\Z")
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-TRIAL_MEMORY = 1000
-"""MiB that must be free on a card for a trial."""
 WARNED = 14
 """The exit code of nvidia-smi if the infoROM of a card is damaged. Everything is reported, and the card computes."""
 WARNING = "WARNING: infoROM is corrupted"
@@ -234,26 +231,3 @@ def listed_cards():
     if result["answer"] == UNKNOWN and not result["cards"]:
         raise StackError("it is not known whether this host has a card: %s. %s" % (result["problem"], CURE))
     return result["cards"]
-
-
-def trial_environment(archs):
-    """The variables for a program that tries the stack on a card; None without a card. StackError if that is unknown,
-    or if no card can run a stack that was built for `archs` (empty if that is not recorded).
-
-    The program gets one card that has room: cutorch opens a context on every card that it sees, and
-    fails if one of them does not accept it. If no card is suitable, if nvidia-smi does not list the processes, or if
-    the login names the cards to use, it sees what the login sees.
-    """
-    found = listed_cards()
-    if not found:
-        return None
-    try:
-        card = None if VISIBLE in os.environ else card_to_try(TRIAL_MEMORY, found, processes(), archs)
-    except ValueError:
-        card = None
-    if card:
-        return {VISIBLE: card["uuid"]}
-    reasons = reasons_against_all(found, archs)
-    if reasons:
-        raise StackError("no card of this host can be used: %s" % "; ".join(reasons))
-    return {}

@@ -110,5 +110,5 @@ def _use(card, memory, processes, leased, only_idle):
         alone = ", and its compute mode is %s" % card["mode"] if is_exclusive else ""
         return "%s computes on it%s" % ("pid %s" % pids if pids else "a process", alone)
     if card["memory"] is not None and free_memory(card) < memory:
-        return "%d MiB are free, and the run needs about %d" % (free_memory(card), memory)
+        return "%d MiB are free, and about %d are needed" % (free_memory(card), memory)
     return ""
