@@ -14,6 +14,7 @@ from neuraltalk_provision.cli.run import Detach, Gpu, Memory, refuse_without_eff
 from neuraltalk_provision.cli.runs import Host, Id
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.output import Output
+from neuraltalk_provision.rules.gpu import AUTO
 from neuraltalk_provision.runs import hosts
 from neuraltalk_provision.runs.progress import health, record
 from neuraltalk_provision.runs.progress.state import RunState
@@ -57,7 +58,7 @@ def resume(
     line, following = whole[: len(whole) - len(following)], list(whole[len(whole) - len(following) :])
     run = line[-1]
     origin, model = lineage.origin(line, choose)
-    card = gpu if gpu is not None else "auto" if run.card else spec.PROCESSOR
+    card = gpu if gpu is not None else AUTO if run.card else spec.PROCESSOR
     # A stage that starts again from the model of the stage before begins at iteration 0; else its iterations count.
     same = origin.stage == run.stage
     refuse_without_effect("ssh", None, card, gpu_memory)

@@ -14,15 +14,13 @@ from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options, run
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, HostError, InterruptError, UsageError
 from neuraltalk_provision.output import Output
+from neuraltalk_provision.rules.gpu import AUTO
 from neuraltalk_provision.runs import hosts
 from neuraltalk_provision.runs.request import document, spec
 from neuraltalk_provision.runs.request import sweep as sweeps
 from neuraltalk_provision.runs.request.sweep import Share, Slot, SweepDocument
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import advice
-
-AUTO = "auto"
-"""The value of --gpu for free GPUs."""
 
 
 def sweep(

@@ -18,6 +18,7 @@ from neuraltalk_provision.cli.runs import Host, Id, is_id, when
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, UsageError, naming
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.report import page
+from neuraltalk_provision.rules.gpu import AUTO
 from neuraltalk_provision.runs import hosts
 from neuraltalk_provision.runs.progress import health, pace, record
 from neuraltalk_provision.runs.progress.state import RunState
@@ -73,7 +74,7 @@ def verify_(
     run, everything = hosts.named(run_id, site, host), site.runs
     if run.health.state in health.ALIVE:
         raise UsageError(f"{run.id} is {run.health.state}: a verdict needs a training that has ended")
-    card = gpu if gpu is not None else "auto" if run.card else spec.PROCESSOR
+    card = gpu if gpu is not None else AUTO if run.card else spec.PROCESSOR
     (run,) = hosts.details([run], chosen)
     evaluation = None
     if evaluate and run.models:

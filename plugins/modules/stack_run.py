@@ -43,7 +43,7 @@ options:
   gpu:
     description:
       - The one GPU that the runs see; V(auto) for a free one, an index or a UUID, or V(none) for runs on the CPU. Two
-        runs never get the same GPU at the same time.
+        runs never get the same GPU at the same time. With V(auto:UUID) it is that GPU, if nothing else computes on it.
     type: str
     default: none
   memory:

@@ -191,6 +191,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.host.identity import machine
 from ..module_utils.host.outcome import run_module
+from ..module_utils.rules.gpu import AUTO
 from ..module_utils.runs.account import account_for, as_account, owner_of
 from ..module_utils.runs.files import Run
 from ..module_utils.runs.leases import cards_now
@@ -216,7 +217,7 @@ def listed(options):
     found = {"queued": [], "free": [], "unusable": [], "busy": [], "machine": machine()}
     if options["ids"]:
         return dict(found, runs=details(root, options["ids"], options["points"], options["samples"]))
-    if options["gpu"] == "auto":
+    if options["gpu"] == AUTO:
         found.update(cards_now(root, options["memory"]))
     return dict(found, runs=rows(root), queued=queued(root))
 

@@ -100,7 +100,11 @@ def test_sweep_is_dealt_out_over_the_free_cards_one_of_each_host_in_turn(
     code, out, _ = provision(capsys, "sweep", sweep_file())
     assert code == 0
     placed = [(host, runs[0].gpu, [run.id for run in runs]) for runs, host in started]
-    assert placed == [("one", "GPU-a", ["s-1", "s-4"]), ("two", "GPU-c", ["s-2"]), ("one", "GPU-b", ["s-3"])]
+    assert placed == [
+        ("one", "auto:GPU-a", ["s-1", "s-4"]),
+        ("two", "auto:GPU-c", ["s-2"]),
+        ("one", "auto:GPU-b", ["s-3"]),
+    ]
     assert "one, GPU-a: s-1 runs, then s-4" in out
     assert [run.arguments["seed"] for runs, _host in started for run in runs] == ["1", "4", "2", "3"]
 
@@ -120,7 +124,7 @@ def test_sweep_that_is_planned_starts_nothing_and_one_without_a_card_says_so(
 ) -> None:
     hosts()
     code, out, _ = provision(capsys, "sweep", sweep_file(), "--plan")
-    assert (code, out.count("would run on")) == (0, 4)
+    assert (code, out.count("would run on"), out.count("on GPU GPU-a, with")) == (0, 4, 2)
     hosts(free={"one": (), "two": ()}, unusable={"one": ("card 1: x",)}, busy={"one": ("card 0: y",), "two": ("z",)})
     code, _, err = provision(capsys, "sweep", sweep_file())
     words = "no GPU is free on any host\none: not used: card 1: x; card 0: y\ntwo: not used: z"

@@ -31,6 +31,7 @@ BUSY = [{"pid": 4711, "uuid": "GPU-0", "name": "luajit", "memory": 3000}]
         ("auto", [card(1, mode="Prohibited"), card(2, 100)], {}, 2),
         ("0", [card(0, 3000), card(1)], {}, 0),  # asked for by name, and there is room
         ("GPU-1", [card(0), card(1, 8000)], {}, 1),
+        ("auto:GPU-1", [card(1), card(2)], {}, 1),  # chosen by a sweep when it was idle
         ("auto", [card(1, fault="GPU requires reset"), card(2, 100)], {}, 2),  # its memory reads as free
         ("auto", [card(1, mig="Enabled"), card(2, 100, mig="Disabled")], {}, 2),
         ("auto", [card(1, capability="8.0"), card(2, 100)], {}, 2),  # the stack has no code for it
@@ -53,6 +54,8 @@ def test_card_is_free_or_the_one_that_was_asked_for(
         ("1", [card(1, 9000)], {}, "2519 MiB are free, and about 3000 are needed"),
         ("auto", [card(0)], {}, "pid 4711 computes on it"),
         ("0", [card(0, mode="Exclusive_Process")], {}, "pid 4711 computes on it"),
+        ("auto:GPU-0", [card(0), card(1)], {}, r"^card 0 \(Tesla K80\): pid 4711 computes on it$"),  # not idle any more
+        ("auto:GPU-7", [card(0)], {}, "there is no card called GPU-7; the cards"),
         ("1", [card(1, mode="Prohibited")], {}, "compute mode is Prohibited. .*: nvidia-smi -i 1 -c DEFAULT"),
         ("auto", [card(0), card(1, 9000)], {}, "card 0 .*; card 1 .*2519 MiB are free"),
         ("1", [card(1, fault="GPU requires reset")], {}, 'nvidia-smi reports "GPU requires reset"'),

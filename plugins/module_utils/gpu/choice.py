@@ -8,24 +8,26 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from ..rules.gpu import number, reason_against
+from ..rules.gpu import AUTO, number, reason_against
 
 
 def choose_card(requested, memory, cards, processes, leased, archs):
     """(the card for a run, the reasons against those of the considered cards that cannot be used as they are).
 
-    `requested` is an index, a UUID, or `auto` for the card with the most free memory. `memory` is the memory that must
-    be free, in MiB. `leased` is {uuid: run} of the cards that runs use. `archs` is what the stack was built for, a
-    TORCH_CUDA_ARCH_LIST; empty if that is not recorded. ValueError, with a reason for every card that was considered,
-    if there is none.
+    `requested` is an index, a UUID, `auto` for the free card with the most free memory, or `auto:UUID` for that card,
+    if nothing computes on it. `memory` is the memory that must be free, in MiB. `leased` is {uuid: run} of the cards
+    that runs use. `archs` is what the stack was built for, a TORCH_CUDA_ARCH_LIST; empty if that is not recorded.
+    ValueError, with a reason for every card that was considered, if there is none.
     """
     if not cards:
         raise ValueError("nvidia-smi lists no card on this host")
-    considered = [c for c in cards if requested == "auto" or requested in (str(c["index"]), c["uuid"])]
+    kind, _colon, uuid = requested.partition(":")
+    name = uuid or requested
+    considered = [card for card in cards if name in (AUTO, str(card["index"]), card["uuid"])]
     if not considered:
         there = ", ".join("%(index)s (%(uuid)s)" % card for card in cards)
-        raise ValueError("there is no card called %s; the cards of this host are: %s" % (requested, there))
-    found = sort_cards(memory, considered, processes, leased, archs, requested == "auto")
+        raise ValueError("there is no card called %s; the cards of this host are: %s" % (name, there))
+    found = sort_cards(memory, considered, processes, leased, archs, kind == AUTO)
     if not found["free"]:
         raise ValueError("; ".join(found["unusable"] + found["busy"]))
     return found["free"][0], found["unusable"]

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 CARD, NONE, UNKNOWN = "card", "none", "unknown"
 """The results of the detection of cards: `unknown` if it cannot be determined whether there is one."""
+AUTO = "auto"
+"""The request for a free card; `auto:UUID` requests that card, if it is free."""
 CURE = (
     "Repair its driver until nvidia-smi answers. If its cards must not be used, set gpu_stack_profile: cpu in its "
     "inventory"
