@@ -35,10 +35,10 @@ class Step:
 class HostPlan:
     """What will be done on one host.
 
-    `refusals` are reasons not to start, `cards` is the evidence whether it has cards, and `over` is the holder whose
-    lease is replaced because it has ended. `versions` are those of what builds use, as far as it is installed; `local`
-    are in /usr/local. `skip_checks` are the rules that the inventory says not to apply. `untried` says what was never
-    tried. `share` says under which other name the work is done.
+    `refusals` are reasons not to start, `cards` is the evidence whether it has cards that are used, and `over` is
+    the holder whose lease is replaced because it has ended. `versions` are those of what builds use, as far as it
+    is installed; `local` are in /usr/local. `skip_checks` are the rules that the inventory says not to apply.
+    `untried` says what was never tried. `share` says under which other name the work is done.
     """
 
     host: str
@@ -179,7 +179,7 @@ def plan(
         take_over=bool(orphaned and share is None and any(not build.host for build in state.busy)),
         remark=remark,
         swaps=share is None and _swaps(state, recipe),
-        cards=state.gpu.evidence,
+        cards="; ".join(filter(None, (state.gpu.evidence, remark.removeprefix(f"{host}: ")))),
         over=over,
         unconfirmed=state.activation.state == activations.UNCONFIRMED,
         local=frozenset(state.programs),

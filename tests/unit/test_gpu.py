@@ -183,6 +183,13 @@ def test_cards_that_no_program_can_use_are_told_and_a_host_of_only_such_cards_is
     assert (words in chosen.refusals[0]) if refused else chosen.remark == (words and f"node1: {words}")
 
 
+def test_verify_tells_of_the_cards_that_are_not_used() -> None:
+    mixed = host(K, A, said={"arch_list": "8.6"}, toolkits=[tree("11.8")], gcc="9", evidence="2 by nvidia-smi")
+    recipe, chosen = write(CATALOGUE, lock(*MODERN), DEBIAN, SETTINGS, None), ask(mixed, lock(*MODERN))
+    cards = [plan("node1", typed(mixed), recipe, remark=remark).cards for remark in ("", chosen.remark)]
+    assert cards == ["2 by nvidia-smi", f"2 by nvidia-smi; not used: card 0 (Tesla K80): {OLD} 8.6"]
+
+
 def test_inventory_wins_over_the_cards() -> None:
     state = host(
         *H200["gpu"]["cards"], toolkits=[tree("13.0")], said={"arch_list": "8.0+PTX", "gcc": "/opt/gcc/bin/gcc"}
