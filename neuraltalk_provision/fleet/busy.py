@@ -9,11 +9,13 @@ start again until no host has an action left.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
+from neuraltalk_provision.fleet.records import Drain
 from neuraltalk_provision.fleet.seen import Seen
 from neuraltalk_provision.settings import Busy
 
@@ -178,10 +180,14 @@ def planned(rule: Rule, seen: Seen) -> str:
     return f"{seen.host} is in use now: {uses}; {then} (busy: {rule.busy})" if uses else ""
 
 
-def leftovers(hosts: Iterable[Seen], rollout: str = "") -> dict[str, tuple[str, ...]]:
-    """{host: the rollouts} of the drains of ours that other commands left, for example because they were killed."""
-    found = {seen.host: tuple(one for one in seen.drains if one != rollout) for seen in hosts}
-    return {host: rollouts for host, rollouts in found.items() if rollouts}
+def lost_drain(drain: Drain) -> str:
+    """What is said of a drain that a lost controller left, and whose host the inventory does not have any more."""
+    commands = " && ".join(f"scontrol update nodename={shlex.quote(node)} state=resume" for node in drain.nodes)
+    return (
+        "the inventory does not have this host any more, so nobody could ask whether its node of Slurm "
+        f"({', '.join(drain.nodes)}) is still drained by the rollout {drain.rollout}, which did not come to its end. "
+        f"`sinfo -R` shows it. If the stack of the machine is whole, lift the drain: `{commands}`"
+    )
 
 
 def _hours(seconds: float) -> str:

@@ -10,10 +10,9 @@ from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.errors import ProvisionError, UsageError
 from neuraltalk_provision.fleet import affected, entries, host_lists, running, survey, use, waves
 from neuraltalk_provision.fleet.budget import Budget
-from neuraltalk_provision.fleet.idle import Activation
+from neuraltalk_provision.fleet.drains import Drains
 from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.outcome import FleetOutcome
-from neuraltalk_provision.fleet.reader import Past
 from neuraltalk_provision.fleet.records import Outcome, Phase, Step, Summary
 from neuraltalk_provision.fleet.rollback_words import CONTINUES
 from neuraltalk_provision.fleet.survey import Survey
@@ -22,7 +21,7 @@ from neuraltalk_provision.host_names import MOST_NAMED
 from neuraltalk_provision.mirror import trust
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import controller, converge
+from neuraltalk_provision.site import controller, converge, inventory_names
 from neuraltalk_provision.site.plan import HostPlan
 
 WHAT = "provision site"
@@ -127,16 +126,16 @@ def carry_out(
     found = for_phase(entries.with_plain_names(found), phase)
     budget = Budget(settings.max_failures, found.total, found.same)
     refuse(found, settings, output, budget)
-    with Journal.read(settings.journal) as reader:
-        past = reader.past()
-    doubtful = affected.unproved(found.well, past)
+    doubtful = unproved(found, settings)
     changing = affected.in_phase(found.well, phase, doubtful)
     if not changing:
         converge.drop_dead_leases(found.well, settings)
         drained: Mapping[str, str] = {}
-        if _left_drained(past, found.well):
+        if _may_be_drained(found, settings):
             with _journal(settings, WHAT, take_over) as journal:  # they can be drains of a controller that works
-                drained = _lifted(journal.past(), found.well, settings, output)
+                drains = _lifted(journal, found.well, found, settings, output)
+                drains.name_lost()
+                drained = drains.left
         outcome = FleetOutcome(converge.SiteOutcome(found.plans), found.aside, drained=drained)
         return running.with_lists(outcome, settings, output)
     if phase is Phase.STAGE_ONLY:  # disturbs nobody, so that one wave is enough
@@ -155,14 +154,11 @@ def carry_out(
             )
         if remark := entries.given_up(journal.unfinished()):
             output.remark("remark", remark)
-        past = journal.past()
-        drained = _lifted(past, affected.kept(found.well, changed, phase), settings, output)
+        drained = _lifted(journal, affected.kept(found.well, changed, phase), found, settings, output).left
         begun = journal.begin(entries.rollout(changing, divided, found, phase, settings, digest))
         journal.ended_all(Step.STAGE, map(entries.set_aside, found.aside))
         standing = entries.standing(changing, divided, budget, found, phase, settings)
-        return running.run(
-            begun, standing, found, journal, settings, output, diff=diff, drained=drained, unfinished=past.unfinished
-        )
+        return running.run(begun, standing, found, journal, settings, output, diff=diff, drained=drained)
 
 
 def resume(
@@ -215,12 +211,11 @@ def resume(
             new = {
                 plan.host for plan in rest if plan.current == targets[plan.host] and not _names(plan) & back.returned
             }
-            drained = _lifted(journal.past(), rest, settings, output, broken=new)
+            drained = _lifted(journal, rest, found, settings, output, broken=new).left
             return running.run(journal.resume(), back, found, journal, settings, output, diff=diff, drained=drained)
         refuse(found, settings, output, budget)
         doubtful = {record.host for record in earlier.in_doubt() if record.step is Step.ACTIVATE}
-        past = journal.past()
-        doubtful |= affected.unproved(found.well, past)
+        doubtful |= affected.unproved(found.well, journal.past())
         plans = affected.in_phase(found.well, earlier.phase, doubtful)
         divided = entries.waves_of(earlier)
         if earlier.phase is not Phase.STAGE_ONLY:
@@ -233,11 +228,8 @@ def resume(
         waited = frozenset(wave.number for wave in divided if not changing & set(wave.hosts))
         standing = replace(standing, activated=before, unsure=frozenset(earlier.touched()), waited=waited)
         rest = [p for p in affected.kept(found.well, changing, earlier.phase) if not (p.share and p.share.same)]
-        drained = _lifted(past, rest, settings, output)
-        begun, left = journal.resume(), past.unfinished
-        return running.run(
-            begun, standing, found, journal, settings, output, diff=diff, drained=drained, unfinished=left
-        )
+        drained = _lifted(journal, rest, found, settings, output).left
+        return running.run(journal.resume(), standing, found, journal, settings, output, diff=diff, drained=drained)
 
 
 def _refuse_in_use(plans: Sequence[HostPlan], settings: Settings) -> None:
@@ -252,25 +244,40 @@ def _names(plan: HostPlan) -> set[str]:
 
 
 def _lifted(
-    past: Past, plans: Sequence[HostPlan], settings: Settings, output: Output, *, broken: Collection[str] = ()
-) -> Mapping[str, str]:
-    """Lift drains that unfinished rollouts left on these hosts, whose current generation stays.
+    journal: Journal,
+    plans: Sequence[HostPlan],
+    found: Survey,
+    settings: Settings,
+    output: Output,
+    *,
+    broken: Collection[str] = (),
+) -> Drains:
+    """Lift drains that earlier rollouts left on the hosts of these plans, whose current generation stays.
 
-    Those of `broken` stay, and of hosts where the current generation failed or was not confirmed. Returns {host: why}
-    of those that are still drained, or may be.
+    Those of `broken` stay, and of hosts where the current generation failed or was not confirmed.
     """
-    hosts = _left_drained(past, plans)
-    activation = Activation("", settings, output)
-    if hosts:
-        bad = {p.host for p in plans if p.unconfirmed or past.unproved.get(p.host) == p.current} | {*broken}
-        stay = [host for host in hosts if host in bad]
-        activation.lift_leftovers([host for host in hosts if host not in bad], broken=stay)
-    return activation.drained
+    failed = journal.past().unproved
+    bad = {plan.host for plan in plans if plan.unconfirmed or failed.get(plan.host) == plan.current} | {*broken}
+    hosts = [plan.host for plan in plans]
+    drains = Drains(settings, output, journal, [plan.host for plan in found.plans])
+    drains.lift([host for host in hosts if host not in bad], broken=[host for host in hosts if host in bad])
+    return drains
 
 
-def _left_drained(past: Past, plans: Sequence[HostPlan]) -> list[str]:
-    """The hosts of these plans that an unfinished rollout may have left drained."""
-    return [plan.host for plan in plans if plan.host in past.unfinished]
+def _may_be_drained(found: Survey, settings: Settings) -> bool:
+    """Whether a rollout may have left a drain on one of these hosts, or on one that the inventory does not have.
+
+    While another controller works, the latter is not looked for: that controller names such hosts.
+    """
+    with Journal.read(settings.journal) as reader:
+        drained, holder = {one.host for one in reader.drains()}, reader.holder()
+    if settings.slurm == "none" or not drained:
+        return False
+    if any(plan.host in drained for plan in found.well):
+        return True
+    others = drained - {plan.host for plan in found.plans}
+    is_free = holder is None or controller.is_dead(holder.holder)
+    return is_free and bool(others and inventory_names.missing(settings, others))
 
 
 def _journal(settings: Settings, what: str, take_over: bool) -> AbstractContextManager[Journal]:

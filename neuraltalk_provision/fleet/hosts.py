@@ -118,7 +118,7 @@ class Playbooks:
         kept = {*again, *(one.host for one in rest if one.builder not in {*used, *bare})}
         if kept:
             broken = kept & done.failed.keys()
-            self._activation.lift_leftovers(sorted(kept - broken), broken=sorted(broken))
+            self._activation.drains.lift(sorted(kept - broken), broken=sorted(broken))
         return replace(done, drained=idle.drained)
 
     def _activate_and_follow(self, hosts: Sequence[str], plans: Sequence[HostPlan]) -> Done:

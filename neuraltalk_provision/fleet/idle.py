@@ -6,12 +6,14 @@ What to do with a host is decided in busy.py; this is the loop around it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from neuraltalk_provision.fleet import busy, use
 from neuraltalk_provision.fleet.busy import Action, Position
 from neuraltalk_provision.fleet.busy import Step as BusyStep
+from neuraltalk_provision.fleet.drains import Drains, Records
 from neuraltalk_provision.fleet.rollout import Done, Loss
 from neuraltalk_provision.fleet.seen import Seen
 from neuraltalk_provision.output import Output
@@ -40,6 +42,13 @@ class _Work:
         return Done(self.failed, self.aside, frozenset(self.left), frozenset(self.drained))
 
 
+class ActivationRecords(Records, Protocol):
+    """The journal, as far as an activation needs it."""
+
+    def pause_requested(self) -> bool:
+        """Whether somebody asked this rollout to pause."""
+
+
 class Activation:
     """Activates hosts of one rollout."""
 
@@ -48,19 +57,21 @@ class Activation:
         rollout: str,
         settings: Settings,
         output: Output,
-        is_paused: Callable[[], bool] = lambda: False,
+        records: ActivationRecords,
         sharing: Mapping[str, Sequence[str]] | None = None,
+        *,
+        known: Iterable[str] = (),
     ) -> None:
-        """`sharing` is {host: other machines that share its stack root}: they must be idle too."""
+        """`sharing` is {host: other machines that share its stack root}: they must be idle too. `known`: see Drains."""
         self._rollout = rollout
         self._settings = settings
         self._output = output
-        self._is_paused = is_paused
+        self._records = records
         self._rule = use.rule(settings)
         self._sharing = sharing or {}
         self._broken: set[str] = set()
-        self.drained: dict[str, str] = {}
-        """{host: why} of the hosts whose nodes are still drained by us, or may be."""
+        self.drains = Drains(settings, output, records, known)
+        self.drained = self.drains.left
 
     def run(self, hosts: Sequence[str], act: Callable[[Sequence[str]], Done]) -> Done:
         """Activate these hosts with `act` when they are idle; what became of them.
@@ -82,28 +93,12 @@ class Activation:
         """What uses these hosts, and the machines that share their stack roots."""
         machines = {host: [name for name in self._sharing.get(host, ()) if name not in self._broken] for host in hosts}
         seen = use.ask(self._settings, [*hosts, *(name for names in machines.values() for name in names)])
+        self.drains.note_lifted([node for one in seen.values() for node in one.own_nodes])
         return {host: replace(seen[host], machines=tuple(seen[name] for name in machines[host])) for host in hosts}
 
     def used(self, hosts: Sequence[str]) -> frozenset[str]:
         """Which of these hosts are in use now."""
         return frozenset(host for host, seen in self._ask(hosts).items() if seen.uses())
-
-    def lift_leftovers(self, hosts: Sequence[str], *, broken: Sequence[str] = ()) -> None:
-        """Lift drains of ours that an earlier command left on these hosts. Those of `broken` stay, and are named."""
-        seen = use.ask(self._settings, [*hosts, *broken])
-        for host, one in seen.items():
-            if one.unknown_drain and self._settings.slurm != "none":
-                why = one.unknown_drain
-                self.drained[host] = f"it is not known whether its node of Slurm is still drained by us: {why}"
-        left = busy.leftovers(seen.values())
-        self.drained |= {host: busy.BROKEN for host in broken if left.pop(host, ())}
-        if left:
-            changed = use.resume(self._settings, {host: seen[host] for host in left})
-            lost = {failure.host for failure in changed.failures}
-            for host in sorted(left.keys() - lost):
-                self._output.say(f"{host}: its node was still drained by an earlier command, and is resumed")
-            for failure in changed.failures:
-                self.drained[failure.host] = f"{busy.STILL_DRAINED}: {advice.explain(failure)}"
 
     def _actions(self, work: _Work, seen: Mapping[str, Seen]) -> dict[str, Action]:
         now = time.monotonic()
@@ -147,7 +142,7 @@ class Activation:
         if not hosts:
             return
         nodes = {name: node for host in hosts for name, node in seen[host].nodes.items()}
-        changed = use.drain(self._settings, nodes, self._rollout, "activation")
+        changed = self.drains.drain(nodes, self._rollout)
         now = time.monotonic()
         failures = {failure.host: advice.explain(failure) for failure in changed.failures}
         for host in hosts:
@@ -229,7 +224,7 @@ class Activation:
         """Wait until that time of time.monotonic(). After a request to pause, the hosts that wait are left."""
         with self._output.working(f"waiting for {len(work.positions)} hosts that are in use"):
             while (left := until - time.monotonic()) > 0:
-                if self._is_paused():
+                if self._records.pause_requested():
                     work.left.update(work.positions)
                     # Drains of ours are lifted before the end; all other hosts need nothing more.
                     work.positions = {

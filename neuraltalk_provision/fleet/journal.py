@@ -13,7 +13,7 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from neuraltalk_provision import redaction
@@ -21,6 +21,8 @@ from neuraltalk_provision.errors import ProvisionError, UsageError
 from neuraltalk_provision.fleet import database, place
 from neuraltalk_provision.fleet.reader import KEPT, Reader
 from neuraltalk_provision.fleet.records import (
+    LONGEST_REASON,
+    Drain,
     Ending,
     Holder,
     Outcome,
@@ -43,6 +45,9 @@ SELECT rollout, host, :step, inputs, :outcome, :reason, :code, :now, :now
 FROM hosts WHERE rollout = :rollout AND host = :host
 ON CONFLICT (rollout, host, step) DO UPDATE SET
 outcome = excluded.outcome, reason = excluded.reason, code = excluded.code, ended = excluded.ended"""
+
+_END_DRAIN = """UPDATE records SET outcome = ?, reason = ?, ended = ?
+WHERE step = ? AND host = ? AND rollout = (SELECT number FROM rollouts WHERE id = ?)"""
 
 
 class Journal(Reader):
@@ -195,6 +200,24 @@ class Journal(Reader):
         with self._writing() as writing:
             if writing.executemany(_END, rows).rowcount != len(rows):
                 raise ValueError("a step ended on a host that does not belong to the rollout")
+
+    def draining(self, nodes: Mapping[str, Sequence[str]]) -> None:
+        """Record, before it is done, that these nodes of Slurm are drained: {host: the names of its nodes}."""
+        common = {"rollout": self._current(), "step": Step.DRAIN, "outcome": Outcome.STARTED, "started": self._now()}
+        common |= {"inputs": "", "code": "", "ended": None}
+        rows = [{**common, "host": host, "reason": " ".join(nodes[host])[:LONGEST_REASON]} for host in nodes]
+        with self._writing() as writing:
+            writing.executemany(_SET_RECORD, rows)
+
+    def undrained(self, drains: Mapping[Drain, str]) -> None:
+        """Record that these drains are lifted; with words, that nobody can look for one any more, and why."""
+        now = self._now()
+        rows = [
+            (Outcome.LOST if why else Outcome.DONE, why, now, Step.DRAIN, one.host, one.rollout)
+            for one, why in drains.items()
+        ]
+        with self._writing() as writing:
+            writing.executemany(_END_DRAIN, rows)
 
     def finish(self, status: Status) -> None:
         """Record that the rollout is no longer running, and why."""

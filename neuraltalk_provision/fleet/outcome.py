@@ -18,7 +18,8 @@ from neuraltalk_provision.site.converge import SiteOutcome
 from neuraltalk_provision.site.plan import HostPlan
 
 STILL_DRAINED_ADVICE = (
-    "`provision site` looks for these drains again. By hand: `scontrol update nodename=NODE state=resume`."
+    "`provision site` looks for these drains again on hosts that the inventory has. By hand: `scontrol update "
+    "nodename=NODE state=resume`."
 )
 
 

@@ -20,7 +20,7 @@ from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.fleet import database
 from neuraltalk_provision.fleet.records import (
     MOST_HOSTS,
-    UNFINISHED,
+    Drain,
     Holder,
     HostEntry,
     Options,
@@ -45,13 +45,11 @@ class Past:
     """What earlier rollouts left behind, each host as of the newest rollout in which it took part.
 
     `proved` is {host: the generation} of the hosts whose last activation and verification succeeded, `unproved` that of
-    those where it failed. `unfinished` are the hosts on which a drain of ours may be left: those of a
-    rollout that did not finish, or whose last activation did not come to its end, or was left out.
+    those where it failed.
     """
 
     proved: Mapping[str, str] = field(default_factory=dict)
     unproved: Mapping[str, str] = field(default_factory=dict)
-    unfinished: frozenset[str] = frozenset()
 
 
 class _Count(Result):
@@ -100,19 +98,23 @@ class Reader:
                 "WHERE step = ? GROUP BY host LIMIT ?",
                 (Step.ACTIVATE, KEPT * MOST_HOSTS),
             ).fetchall()
-            ends = connection.execute(
-                "SELECT host, status, max(rollout) FROM hosts JOIN rollouts ON number = rollout WHERE wave > 0 "
-                "GROUP BY host LIMIT ?",
-                (KEPT * MOST_HOSTS,),
-            ).fetchall()
         ended = {one: {row["host"] for row in steps if row["outcome"] == one} for one in Outcome}
         unproved = ended[Outcome.FAILED] | ended[Outcome.LOST]
-        drained = ended[Outcome.STARTED] | ended[Outcome.LOST] | ended[Outcome.SET_ASIDE]
         return Past(
             {row["host"]: row["target"] for row in steps if row["host"] in ended[Outcome.DONE]},
             {row["host"]: row["target"] for row in steps if row["host"] in unproved},
-            frozenset(row["host"] for row in ends if row["status"] in UNFINISHED) | drained,
         )
+
+    def drains(self) -> tuple[Drain, ...]:
+        """The drains of all rollouts that may not be lifted yet."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT id, host, reason FROM records JOIN rollouts ON number = rollout WHERE step = ? AND outcome = ? "
+                "LIMIT ?",
+                (Step.DRAIN, Outcome.STARTED, KEPT * MOST_HOSTS),
+            ).fetchall()
+        found = ({"rollout": row["id"], "host": row["host"], "nodes": row["reason"].split()} for row in rows)
+        return tuple(self._read(Drain, one, "a drain") for one in found)
 
     def holder(self) -> Holder | None:
         """The controller that works with the journal, or that did when it was killed; None if there is none."""

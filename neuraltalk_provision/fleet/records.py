@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, Field, Strict
 
 from neuraltalk_provision import redaction
 from neuraltalk_provision.results.base import Finite, Many, Result, Text
+from neuraltalk_provision.results.host_use import Node
 from neuraltalk_provision.settings import Busy, OnFailure
 from neuraltalk_provision.text import visible
 
@@ -40,11 +41,16 @@ RolloutId = Annotated[str, Field(pattern=r"^([0-9]{8}-[0-9]{6}-[0-9a-f]{8})?$")]
 
 
 class Step(StrEnum):
-    """What is done on a host. GIVE_BACK returns it to its former generation and cuDNN."""
+    """What is done on a host. GIVE_BACK returns it to its former generation and cuDNN.
+
+    DRAIN is beside the others: it is done when our drain of the nodes of Slurm that the host is has been lifted.
+    Until then its reason has the names of the nodes.
+    """
 
     STAGE = "stage"
     ACTIVATE = "activate"
     GIVE_BACK = "give_back"
+    DRAIN = "drain"
 
 
 class Outcome(StrEnum):
@@ -142,6 +148,19 @@ class Record(Result):
     code: Code = ""
     started: Finite
     ended: Finite | None = None
+
+
+class Drain(Result):
+    """A drain of ours that may not be lifted yet: of these nodes of Slurm, which a host was, for this rollout."""
+
+    rollout: RolloutId
+    host: HostName
+    nodes: Annotated[Many[Text], Field(max_length=LONGEST_REASON)]
+
+    def is_lifted(self, nodes: Iterable[Node]) -> bool:
+        """Whether these nodes, as Slurm shows them now, have some of the same names, and none has this drain."""
+        shown = [node.rollout for node in nodes if node.name in self.nodes]
+        return bool(shown) and self.rollout not in shown
 
 
 def _known_code(code: object) -> object:

@@ -164,20 +164,20 @@ class _Rollback:
         own = list(machines)
         if not self._asked.in_use:
             use.refuse(self._settings, [*own, *(name for names in machines.values() for name in names)])
-        past = journal.past()
         begun = journal.begin(self._rollout())
         journal.ended_all(Step.GIVE_BACK, map(entries.set_aside, found.aside))
         records = running.JournalRecords(journal, {entry.host: entry.inputs for entry in begun.hosts})
-        activation = Activation(begun.id, self._settings, self._output, records.pause_requested, machines)
+        activation = Activation(begun.id, self._settings, self._output, records, machines, known=found.states)
         asked = self._asked
         same = rollback_of(asked.limit, asked.target, in_use=asked.in_use)
         with running.stopped_by_errors(begun, journal, same):
             names = [move.host for move in found.moves]
             done = rollout.recorded(Step.GIVE_BACK, names, lambda _names: self._return(own, activation), records)
             lifted = () if self._asked.in_use else own  # by their activation
-            left = [host for host in names if host not in lifted and host in past.unfinished]
+            left = [host for host in names if host not in lifted]
             broken = [host for host in left if host in done.failed]
-            activation.lift_leftovers([host for host in left if host not in broken], broken=broken)
+            activation.drains.lift([host for host in left if host not in broken], broken=broken)
+            activation.drains.name_lost()
         lost = bool(done.failed or done.aside or found.aside or activation.drained)
         others = {begun.outcome(entry.host, Step.GIVE_BACK) for entry in found.left_out()}
         journal.finish(Status.STOPPED if lost or others - {Outcome.DONE} else Status.ROLLED_BACK)

@@ -37,17 +37,17 @@ def run(
     *,
     diff: bool,
     drained: Mapping[str, str],
-    unfinished: Collection[str] = (),
 ) -> FleetOutcome:
     """Run the loop with the leases of all hosts of the rollout, and write what it came to.
 
-    `drained` is {host: why} of hosts whose nodes an earlier rollout left drained; of `unfinished` it may have done so.
+    `drained` is {host: why} of hosts whose nodes an earlier rollout left drained.
     """
     entries = begun.by_name()
     given = converge.variables(found.plans, settings)
     former = {host: Former(entry.former, entry.cuda) for host, entry in entries.items()}
     records = JournalRecords(journal, {host: entry.inputs for host, entry in entries.items()})
-    activation = Activation(begun.id, settings, output, records.pause_requested, machines_of(found.plans))
+    known = [plan.host for plan in found.plans]
+    activation = Activation(begun.id, settings, output, records, machines_of(found.plans), known=known)
     activation.drained.update(drained)
     hosts = Playbooks(found.plans, given, former, settings, output, activation, returned=standing.returned, diff=diff)
     # What a host has built earlier is packed there, although nothing else may be to do on it.
@@ -59,10 +59,11 @@ def run(
         untouched = _untouched(standing, entries)
         broken = {plan.host for plan in found.well if plan.unconfirmed or plan.current == plan.recipe.id}
         unstaged = standing.staging - standing.staged - standing.unsure
-        left = [host for host in (*untouched, *sorted(unstaged - set(untouched))) if host in unfinished]
-        activation.lift_leftovers(
+        left = (*untouched, *sorted(unstaged - set(untouched)))
+        activation.drains.lift(
             [host for host in left if host not in broken], broken=[host for host in left if host in broken]
         )
+        activation.drains.name_lost()
     status = _status(standing, end)
     # So that the next command looks for them.
     status = Status.STOPPED if activation.drained and status is not Status.PAUSED else status
@@ -174,6 +175,7 @@ class JournalRecords:
     def __init__(self, journal: Journal, digests: Mapping[str, str]) -> None:
         self._journal = journal
         self._digests = digests
+        self.drains, self.draining, self.undrained = journal.drains, journal.draining, journal.undrained
 
     def started(self, step: Step, hosts: Sequence[str]) -> None:
         """Record that a step begins on these hosts."""

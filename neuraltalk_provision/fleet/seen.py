@@ -64,7 +64,7 @@ class Seen:
     @property
     def nodes(self) -> dict[str, Seen]:
         """{host: what was seen of it} of those that are nodes of Slurm: the host itself, and its machines."""
-        return {one.host: one for one in (self, *self.machines) if one.slurm is not None and one.slurm.nodes}
+        return {one.host: one for one in (self, *self.machines) if one.own_nodes}
 
     @property
     def has_nodes(self) -> bool:
@@ -99,12 +99,17 @@ class Seen:
         return self.failure or (self.slurm.problem if self.slurm else "")
 
     @property
+    def own_nodes(self) -> tuple[Node, ...]:
+        """The nodes of Slurm that the host alone is."""
+        return self.slurm.nodes if self.slurm else ()
+
+    @property
     def _own_drains(self) -> bool:
-        return any(node.rollout for node in self.slurm.nodes) if self.slurm else False
+        return any(node.rollout for node in self.own_nodes)
 
     def _every_node(self) -> Iterator[Node]:
         for one in (self, *self.machines):
-            yield from one.slurm.nodes if one.slurm else ()
+            yield from one.own_nodes
 
     @property
     def remarks(self) -> tuple[str, ...]:

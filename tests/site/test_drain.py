@@ -151,10 +151,10 @@ def test_drain_of_a_lost_command_is_found_and_lifted_from_another_host(site: Set
     assert use.drain(elsewhere, seen, "r0", "then it was killed").failures == ()
     assert node(TWO).startswith("State=IDLE+DRAIN")
     seen = use.ask(site, ["alpha", "beta"])
-    assert busy.leftovers(seen.values(), "r1") == {"beta": ("r0",)}
+    assert {host: one.drains for host, one in seen.items()} == {"alpha": (), "beta": ("r0",)}
     changed = use.resume(site, {"beta": seen["beta"]})
     assert changed.nodes["beta"].changed
-    assert busy.leftovers(use.ask(site, ["beta"]).values()) == {}
+    assert use.ask(site, ["beta"])["beta"].drains == ()
 
 
 def test_refusal_of_slurm_is_told(site: Settings, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neuraltalk_provision.errors import HostError
+from neuraltalk_provision.fleet.records import Drain
 from neuraltalk_provision.site import codes, playbook
 from neuraltalk_provision.site.events import Failure, PlayResults
 from tests.unit.plans import HOSTS, RECIPE
@@ -37,6 +38,20 @@ FAULTS = {
 }
 """{fault: how often it happens}"""
 Answer = Failure | list[tuple[str, Mapping[str, Any]]]
+
+
+class NoJournal:
+    """The journal of an activation of which nothing is recorded."""
+
+    def pause_requested(self) -> bool:
+        return False
+
+    def drains(self) -> tuple[Drain, ...]:
+        return ()
+
+    def draining(self, nodes: Mapping[str, Sequence[str]]) -> None: ...
+
+    def undrained(self, drains: Mapping[Drain, str]) -> None: ...
 
 
 class Killed(BaseException):

@@ -16,6 +16,7 @@ from neuraltalk_provision.fleet.seen import Seen
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_use import HostUse, SlurmNodes
 from neuraltalk_provision.settings import Busy, Settings
+from tests.unit.fleet_model import NoJournal
 
 R1 = "r1"
 NOW = 1000.0
@@ -147,12 +148,6 @@ def test_refusal_lists_every_host_with_every_use() -> None:
     assert busy.refusals(Rule("skip"), hosts) == busy.refusals(Rule("refuse"), [seen()]) == ()
 
 
-def test_drains_that_lost_commands_left_are_found() -> None:
-    hosts = [seen(node("IDLE+DRAIN", "r0")), Seen("h2", NOW, use_of(), seen(OURS).slurm), seen(node("IDLE+DRAIN"))]
-    assert busy.leftovers(hosts[:2], R1) == {"h1": ("r0",)}
-    assert busy.leftovers(hosts[1:]) == {"h2": ("r1",)}
-
-
 def test_node_that_somebody_else_took_out_is_a_remark() -> None:
     found = seen(node("DOWN", reason="bad disk", by="root", since="2026-11-26T09:00:00"))
     assert found.remarks == ("node n1 is DOWN: bad disk (root, 2026-11-26T09:00:00); it stays so",)
@@ -249,5 +244,7 @@ def test_node_of_a_host_that_was_lost_while_it_was_activated_stays_drained(
 
     for name, does in (("ask", ask), ("drain", drain), ("resume", resume)):
         monkeypatch.setattr(use, name, does)
-    done = idle.Activation(R1, Settings(), Output(as_json=True)).run(["h1"], lambda _: Done(failed={"h1": loss}))
+    done = idle.Activation(R1, Settings(), Output(as_json=True), NoJournal()).run(
+        ["h1"], lambda _: Done(failed={"h1": loss})
+    )
     assert (done.failed, len(calls)) == ({"h1": loss}, resumed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -9,13 +10,14 @@ import pytest
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.fleet import idle, rollback
 from neuraltalk_provision.fleet.journal import Journal
+from neuraltalk_provision.fleet.outcome import FleetOutcome, raise_failures
 from neuraltalk_provision.fleet.records import Phase, Status
 from neuraltalk_provision.fleet.survey import Survey
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import codes, playbook
+from neuraltalk_provision.site import codes, controller, inventory_names, playbook
 from tests.unit.plans import planned
-from tests.unit.test_fleet_command import OFF, carried_out, fleet, found, killed_at, resumed, settings
+from tests.unit.test_fleet_command import OFF, carried_out, fleet, found, killed_at, newest, resumed, settings
 from tests.unit.test_fleet_evidence import Nodes, changed, killed_before_a_resume, nodes, old, one_root
 from tests.unit.test_fleet_rollback import stack, states
 
@@ -341,3 +343,115 @@ def test_drain_whose_answer_was_lost_is_lifted(nodes: Nodes, settings: Settings)
     outcome = carried_out(old("node1", "node2"), changed(settings, waves=["100%"]))
     assert (outcome.site.activated, [one.host for one in outcome.aside]) == (("node1",), ["node2"])
     assert nodes.drained == {}
+
+
+class Inventory:
+    """The hosts that the inventory does not have, and how often it was asked for them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *gone: str) -> None:
+        self.gone, self.asked = set(gone), 0
+        monkeypatch.setattr(inventory_names, "missing", self.missing)
+
+    def missing(self, _settings: Settings, hosts: Iterable[str]) -> frozenset[str]:
+        self.asked += 1
+        return frozenset(hosts) & self.gone
+
+
+def error_of(outcome: FleetOutcome) -> str:
+    with pytest.raises(HostError) as caught:
+        raise_failures(outcome)
+    return caught.value.message
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_drain_of_a_killed_command_is_lifted_although_its_host_has_another_name_now(
+    nodes: Nodes, settings: Settings, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """Slurm shows the same node, drained for the same rollout. A drain of another site stays."""
+    chosen = changed(settings, waves=["100%"])
+    killed_when_it_has_drained(nodes, old("node1"), chosen)
+    nodes.before = lambda _name: None
+    Inventory(monkeypatch, "node1")
+    nodes.drained = {"gpu1": nodes.drained["node1"], "other": "of-another-site"}
+    nodes.names = {"gpu1": "node1"}
+    nodes.stuck = {"gpu1"} if fails else set()
+    outcome = carried_out(old(done=("gpu1", "other")), chosen)
+    assert sorted(nodes.drained) == (["gpu1", "other"] if fails else ["other"])
+    assert sorted(outcome.drained) == (["gpu1", "node1"] if fails else [])
+
+
+@pytest.mark.parametrize("how", ["nothing to do", "another rollout", "resume", "rollback"])
+def test_drain_of_a_host_that_left_the_inventory_is_named_once_with_the_command_that_lifts_it(
+    nodes: Nodes, settings: Settings, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    chosen = changed(settings, waves=["100%"], max_failures=1)
+    killed_when_it_has_drained(nodes, old("node1", "node2"), chosen)
+    nodes.before = lambda _name: None
+    rollout = nodes.drained["node1"]
+    Inventory(monkeypatch, "node1")
+    states(monkeypatch, node2=stack("b", "a", a=True, b=True))
+
+    def again() -> str:
+        if how == "rollback":
+            with pytest.raises(HostError) as caught:
+                rollback.rollback(chosen, rollback.Request(), Output(as_json=True), plan=False)
+            return caught.value.message
+        if how == "resume":
+            off = replace(OFF, host="node1", reason="node1: the inventory does not have it any more")
+            return error_of(resumed(monkeypatch, chosen, replace(old("node2"), aside=(off,))))
+        return error_of(carried_out(old("node2") if how == "another rollout" else old(done=("node2",)), chosen))
+
+    said = again()
+    assert f"(node1) is still drained by the rollout {rollout}" in said
+    assert "lift the drain: `scontrol update nodename=node1 state=resume`" in said
+    if how != "nothing to do":
+        assert newest(chosen).status is Status.STOPPED, "it is not called finished"
+    assert list(nodes.drained) == ["node1"]
+    with Journal.read(chosen.journal) as journal:
+        assert journal.drains() == (), "nobody can look for it, and it was said"
+    assert carried_out(old(done=("node2",)), chosen).succeeded
+
+
+def test_host_that_is_only_left_out_is_not_named_and_its_drain_is_lifted_later(
+    nodes: Nodes, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = changed(settings, waves=["100%"])
+    killed_when_it_has_drained(nodes, old("node1", "node2"), chosen)
+    nodes.before = lambda _name: None
+    Inventory(monkeypatch)
+    assert carried_out(old("node2"), chosen).succeeded
+    assert carried_out(old(done=("node2",)), chosen).succeeded
+    assert list(nodes.drained) == ["node1"]
+    assert carried_out(old(done=("node1", "node2")), chosen).succeeded
+    assert nodes.drained == {}
+
+
+def test_host_that_left_the_inventory_disturbs_no_controller_that_works(
+    nodes: Nodes, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = changed(settings, waves=["100%"])
+    killed_when_it_has_drained(nodes, old("node1"), chosen)
+    nodes.before = lambda _name: None
+    Inventory(monkeypatch, "node1")
+    with Journal.open(chosen.journal, "somebody else", lambda _holder: True):
+        monkeypatch.setattr(controller, "is_dead", lambda _holder: False)
+        assert carried_out(old(done=("node2",)), chosen).succeeded
+
+
+@pytest.mark.parametrize("slurm", ["auto", "none"])
+def test_without_a_recorded_drain_or_without_slurm_nobody_is_asked_for_drains(
+    nodes: Nodes, settings: Settings, monkeypatch: pytest.MonkeyPatch, slurm: str
+) -> None:
+    chosen = changed(settings, waves=["100%"])
+    if slurm == "none":
+        killed_when_it_has_drained(nodes, old("node1"), chosen)
+    else:
+        killed_at(nodes, 0)
+        nodes.no_nodes = {"node1"}
+        with pytest.raises(SystemExit):
+            carried_out(old("node1"), chosen)
+    inventory = Inventory(monkeypatch, "node1")
+    nodes.before, nodes.ran = lambda _name: None, []
+    for names in (("node1", "node2"), ("node2",)):
+        assert carried_out(old(done=names), chosen.model_copy(update={"slurm": slurm})).succeeded
+    assert (nodes.ran, inventory.asked) == ([], 0)

@@ -15,7 +15,7 @@ from neuraltalk_provision.fleet.records import Outcome, Status, Step
 from neuraltalk_provision.fleet.survey import Survey
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import playbook
+from neuraltalk_provision.site import inventory_names, playbook
 from neuraltalk_provision.site.events import Failure, PlayResults
 from neuraltalk_provision.site.plan import HostPlan, plan
 from neuraltalk_provision.site.sharing import Share
@@ -68,6 +68,8 @@ class Nodes(Fleet):
     unknown: set[str] = field(default_factory=set)
     no_nodes: set[str] = field(default_factory=set)
     """Hosts on which no slurmd runs."""
+    names: dict[str, str] = field(default_factory=dict)
+    """{host: the name of its node}, if it is another one."""
 
     def node(self, host: str) -> dict[str, Any]:
         rollout = self.drained.get(host, "")
@@ -76,7 +78,8 @@ class Nodes(Fleet):
         jobs = [{"id": "7", "name": "train", "user": "me", "state": "RUNNING", "since": ""}] * (
             self.jobs.get(host, 0) > 0
         )
-        who = {"name": host, "reason": reason, "by": "", "since": "", "rollout": rollout, "jobs": jobs, "more": 0}
+        name = self.names.get(host, host)
+        who = {"name": name, "reason": reason, "by": "", "since": "", "rollout": rollout, "jobs": jobs, "more": 0}
         return {**who, **state}
 
     def run(self, request: playbook.Request, *more: object) -> playbook.Outcome:
@@ -127,6 +130,7 @@ class Nodes(Fleet):
 def nodes(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> Nodes:
     found = Nodes()
     monkeypatch.setattr(playbook, "run", found.run)
+    monkeypatch.setattr(inventory_names, "missing", lambda *_: frozenset())
     return found
 
 
