@@ -13,10 +13,8 @@ PLACES = {"-s": "--settings", "-i": "--inventory", "-m": "--mirror", "": "--stac
 """The options that say on which site a command works, with their short names."""
 _LIMIT = "-l"
 """The option that says on which hosts: only the same command repeats it, because another one can be about others."""
-_OTHERS = (", for ", "the same ", "another ", "by ", "there, run ", "other side with ")
-"""The words before command lines that another command had, or that are for another machine: these stay as they are."""
-_NAMED = re.compile("".join(f"(?<!{words})" for words in _OTHERS) + r"`provision ([^`]+)`(?<!--help`)(?! \()")
-"""A command line in backticks; that of an earlier rollout has the id behind it."""
+_NAMED = re.compile(r"`provision ([^`]+)`(?<!--help`)")
+"""A command line for the reader, in backticks. Those of other commands and for other machines are in double quotes."""
 
 
 class _Given(NamedTuple):

@@ -87,7 +87,7 @@ def bundle(
         output.say(f"wrote {name}")
     prove.show(proofs.read(target, prepared.description.lock.sha256), output)
     output.say(
-        f"next: carry the parts from {to} to the other side; there, run `provision mirror unbundle DIR...` "
+        f'next: carry the parts from {to} to the other side; there, run "provision mirror unbundle DIR..." '
         "with the directories of the parts, in any order"
     )
     output.result(

@@ -192,7 +192,7 @@ def resume(
             )
         if earlier.phase is Phase.ROLLBACK:
             raise UsageError(
-                f"the last command was `provision rollback` ({earlier.id}), which did not finish: there is no rollout "
+                f'the last command was "provision rollback" ({earlier.id}), which did not finish: there is no rollout '
                 "to continue",
                 advice=f"To return its other hosts, run {CONTINUES}. `provision site` begins a new rollout.",
             )

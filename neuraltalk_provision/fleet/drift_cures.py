@@ -12,26 +12,26 @@ from neuraltalk_provision.fleet.findings import HOSTS
 from neuraltalk_provision.fleet.observed import Observed, has_former
 from neuraltalk_provision.rules import differences, layout
 
-SITE = f"provision site --limit {HOSTS}"
-PLAN = f"provision site --plan --limit {HOSTS}"
-VERIFY = f"provision verify --limit {HOSTS}"
-AGAIN = f"make the host reachable, then: provision drift --limit {HOSTS}"
+SITE = f"`provision site --limit {HOSTS}`"
+PLAN = f"`provision site --plan --limit {HOSTS}`"
+VERIFY = f"`provision verify --limit {HOSTS}`"
+AGAIN = f"make the host reachable, then: `provision drift --limit {HOSTS}`"
 WAIT = (
-    f"wait until that command has ended; if its controller is dead: provision site --take-over --limit {HOSTS}, "
+    f"wait until that command has ended; if its controller is dead: `provision site --take-over --limit {HOSTS}`, "
     "which also continues its work"
 )
 CONFIRM = (
-    f"wait until the command that activates has ended; then: provision site --limit {HOSTS}, which first returns to "
+    f"wait until the command that activates has ended; then: {SITE}, which first returns to "
     "the former generation if nobody has confirmed"
 )
-CARDS = "by hand: find out why the driver sees no card (nvidia-smi, dmesg); then run provision drift again"
+CARDS = "by hand: find out why the driver sees no card (nvidia-smi, dmesg); then run `provision drift` again"
 COUNT = "by hand: look for the missing cards with nvidia-smi, lspci and dmesg; reboot if one has fallen off the bus"
 KERNEL = "by hand: install the kernel of the other hosts and reboot, when no run uses the host"
 SYSTEM = "by hand: update the host, or the other hosts, with the package manager"
 DRIVER = "by hand: install the driver of the other hosts, and reboot"
 CUDA = "by hand: install the CUDA directories of the other hosts, or remove the additional ones"
 FORMER = (
-    "nothing to do now: the next provision site that changes the stack keeps the present generation as the former one"
+    "nothing to do now: the next `provision site` that changes the stack keeps the present generation as the former one"
 )
 OWNERS = "by hand: give the directory back to root (chown root, chmod go-w), and find out who could write there"
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+:~_-]{0,127}")
@@ -68,14 +68,14 @@ def rebuild(observed: Observed) -> str:
     state, recipe = observed.state, observed.recipe
     current = state.stack.current if state else None
     if state is None or recipe is None or not current or not _PLAIN.fullmatch(current):
-        return "by hand: delete the generation on the host, then run provision site"
-    remove = f"rm -r {shlex.quote(layout.generation(recipe.stack_root, current))}"
+        return "by hand: delete the generation on the host, then run `provision site`"
+    remove = f"`rm -r {shlex.quote(layout.generation(recipe.stack_root, current))}`"
     if current != recipe.id:
         return f"{SITE}, which builds another generation; then on the host: {remove}"
     if has_former(state):
-        return f"provision rollback --limit {HOSTS}; then on the host: {remove}; then: {SITE}"
+        return f"`provision rollback --limit {HOSTS}`; then on the host: {remove}; then: {SITE}"
     # Without the link nothing is current, so that the new generation is tried before it is.
-    link = f"rm {shlex.quote(layout.current(recipe.stack_root))}"
+    link = f"`rm {shlex.quote(layout.current(recipe.stack_root))}`"
     return f"on the host, when nobody uses the stack: {link}; {remove}; then: {SITE}"
 
 
@@ -85,7 +85,7 @@ def swap(observed: Observed, *, foreign: bool) -> str:
     gpu = observed.recipe.gpu if observed.recipe else None
     if observed.state and gpu and len(observed.state.gpu.toolkits) > 1 and _PATH.fullmatch(gpu.toolkit):
         option += f" --cuda {gpu.toolkit}"
-    return f"provision cudnn swap{option} --limit {HOSTS}"
+    return f"`provision cudnn swap --limit {HOSTS}{option}`"
 
 
 def version(observed: Observed, name: str, wanted: str) -> str:
@@ -97,7 +97,7 @@ def version(observed: Observed, name: str, wanted: str) -> str:
     # Such a host usually has no other repository.
     origin = f"; from the mirror's {archive['file']}: docs/drift.md says how" if archive else ""
     if "apt-get" in managers:
-        return f"on the host: apt-get install {name}={wanted}{origin}"
+        return f"on the host: `apt-get install {name}={wanted}`{origin}"
     if "dnf" in managers:
-        return f"on the host: dnf install {name}-{wanted}{origin}"
-    return f"on the host: yum install {name}-{wanted}; if it has a newer one: yum downgrade {name}-{wanted}{origin}"
+        return f"on the host: `dnf install {name}-{wanted}`{origin}"
+    return f"on the host: `yum install {name}-{wanted}`; if it has a newer one: `yum downgrade {name}-{wanted}`{origin}"

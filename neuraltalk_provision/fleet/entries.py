@@ -118,9 +118,9 @@ def given_up(earlier: Rollout | None) -> str:
         return ""
     if earlier.phase is Phase.ROLLBACK:
         return (
-            f"`provision rollback` ({earlier.id}) is not finished: {len(left)} of its {len(hosts)} hosts did not go "
-            f"back: {named(left)}. This command brings all hosts to what the mirror describes. To return those "
-            f"instead, run {CONTINUES}"
+            f'the command "provision rollback" ({earlier.id}) is not finished: {len(left)} of its {len(hosts)} hosts '
+            f"did not go back: {named(left)}. This command brings all hosts to what the mirror describes. To return "
+            f"those instead, run {CONTINUES}"
         )
     begin, resume = f"the rollout {earlier.id} is not finished", "`provision site --resume`"
     if has_begun_to_return(earlier):

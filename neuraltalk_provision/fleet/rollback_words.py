@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 
-CONTINUES = "the same `provision rollback` again, with the --limit that it had"
+CONTINUES = 'the same "provision rollback" again, with the --limit that it had'
 """What continues a rollback of which the journal knows the hosts, and not the limit."""
 
 

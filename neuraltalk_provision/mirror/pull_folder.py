@@ -37,8 +37,8 @@ def _guard(cache: Path) -> Iterator[None]:
     try:
         if holders := guard.locked_by(handle, PATIENCE):
             raise MirrorError(
-                f"another `provision mirror pull` works on {cache.parent} at this moment: {holders} has locked "
-                f"{cache / 'guard'}",
+                f'another command "provision mirror pull" works on {cache.parent} at this moment: {holders} has '
+                f"locked {cache / 'guard'}",
                 advice="Wait until it has ended; then this command moves only what is still missing.",
             )
         yield

@@ -42,7 +42,7 @@ def make(mirror: Path, advance: Advance, cached: Sequence[parts.CachedFile] = ()
 
 def read(file: Path) -> parts.State:
     """The state of another mirror, from a file that anybody can have written. Raises UsageError."""
-    advice = "Write it again on the other side with `provision mirror state --out FILE`, or leave --against out."
+    advice = 'Write it again on the other side with "provision mirror state --out FILE", or leave --against out.'
     try:
         return parts.load(parts.State, read_small(file, parts.LARGEST_DOCUMENT))
     except ValueError as error:

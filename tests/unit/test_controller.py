@@ -167,7 +167,7 @@ def test_lease_of_one_that_lives_is_told_with_who_since_when_and_from_where() ->
         words = controller.refusal(lease(holder))
         other.communicate("\n")
     assert f"pid {other.pid} on {socket.gethostname()} (machine " in words
-    assert "since 2025-11-25 23:13:00 UTC, for `provision site`; it is running" in words
+    assert 'since 2025-11-25 23:13:00 UTC, for "provision site"; it is running' in words
     assert controller.refusal(lease(holder)) == ""
 
 

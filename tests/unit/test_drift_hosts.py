@@ -215,7 +215,8 @@ def test_output_names_the_file_its_owner_and_the_cure_without_escape_sequences(
     assert "(uid 1001)" in out
     assert f"{2**62} s" in out
     assert "1 host; 1 with drift" in out
-    assert "to do:\n  node1: on the host, when nobody uses the stack: rm /opt/neuraltalk/current; rm -r" in out
+    assert "to do:\n  node1: on the host, when nobody uses the stack: `rm /opt/neuraltalk/current`; `rm -r" in out
+    assert "then: `provision site --limit node1 --inventory node1,`" in out
 
 
 def test_all_shows_what_agrees(capsys: Capture, site: Path, answers: Answers) -> None:

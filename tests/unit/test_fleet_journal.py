@@ -255,7 +255,7 @@ def test_second_controller_is_refused_with_who_since_when_and_for_what(file: Pat
         with pytest.raises(UsageError) as caught, opened(file, OTHER):
             pass
         assert "pid 71 on ctl1 (machine 0123456789abcdef0123456789abcdef)" in caught.value.message
-        assert "since 2025-11-25 23:13:00 UTC, for `provision site --activate`" in caught.value.message
+        assert 'since 2025-11-25 23:13:00 UTC, for "provision site --activate"' in caught.value.message
         assert "--take-over" in caught.value.advice
         writing.ended("node1", Step.STAGE, Outcome.DONE)
     with opened(file, OTHER) as writing:

@@ -289,7 +289,7 @@ def test_what_came_of_each_host_is_in_the_journal(site: Settings, monkeypatch: p
         "node3": Outcome.DONE,
         "off1": Outcome.SET_ASIDE,
     }
-    with pytest.raises(UsageError, match="the last command was `provision rollback`"):
+    with pytest.raises(UsageError, match='the last command was "provision rollback"'):
         command.resume((), site, QUIET, lambda _found: None)
 
 

@@ -175,7 +175,7 @@ def test_second_pull_at_the_same_time_is_refused(tmp_path: Path, farm: Farm, mon
     (tmp_path / "mirror" / ".pull").mkdir(parents=True)
     with (tmp_path / "mirror" / ".pull" / "guard").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
-        with pytest.raises(MirrorError, match="another `provision mirror pull` works on") as caught:
+        with pytest.raises(MirrorError, match='another command "provision mirror pull" works on') as caught:
             farm.pull(tmp_path / "mirror")
         assert "Wait until it has ended" in caught.value.advice
     assert len(farm.pull(tmp_path / "mirror").added) == 3

@@ -82,7 +82,7 @@ def test_starts_are_refused_until_they_are_allowed_again(refuse: Run, root: Path
     assert starts.refusal(str(root)) is None
     assert refuse(root)["changed"]
     assert not refuse(root)["changed"]
-    words = "so no run is started now: pid 12 on ctl .* since 2025-11-25 23:13:00 UTC, for `provision site`"
+    words = 'so no run is started now: pid 12 on ctl .* since 2025-11-25 23:13:00 UTC, for "provision site"'
     with pytest.raises(starts.StackError, match=words) as told, starts.lock_for_start(str(root), patience=0.1):
         pass
     assert told.value.details["code"] == "busy"

@@ -52,7 +52,7 @@ def assess(run: RunRow, progress: Progress, quiet: float = QUIET) -> Health:
         bad = next(((i, loss) for i, loss in progress.losses if not math.isfinite(loss)), None)
         return Health("diverged", f"loss {bad[1]} at iteration {bad[0]}" if bad else f"its log says: {EXPLODING}")
     if run.waiting and run.stopped:
-        return Health("stopped", "by `provision runs stop`, before it started")
+        return Health("stopped", 'by "provision runs stop", before it started')
     if run.waiting:
         before = f"it starts after {run.needs or 'the runs before it'}"
         checks = run.program == "eval.lua" and not run.needs
@@ -85,7 +85,7 @@ def _over(run: RunRow, progress: Progress) -> Health:
     code = run.exit_code
     evidence = run.ended.evidence if run.ended else ""
     if run.stopped:
-        return Health("stopped", "by `provision runs stop`")
+        return Health("stopped", 'by "provision runs stop"')
     match run.ended.by if run.ended else "":
         case by if by in STAGE_OVER:
             return Health("ended", evidence)

@@ -71,7 +71,7 @@ def describe(lease):
     parts = parse(lease.get("holder"))
     who = "pid %(pid)s on %(host)s (machine %(machine)s)" % parts if parts else lease.get("holder") or "somebody"
     when = moment(lease.get("since"))
-    return plain("%s has had it since %s, for `%s`" % (who, when, lease.get("what") or "provision"))
+    return plain('%s has had it since %s, for "%s"' % (who, when, lease.get("what") or "provision"))
 
 
 def plain(text):
