@@ -181,12 +181,12 @@ def planned(rule: Rule, seen: Seen) -> str:
 
 
 def lost_drain(drain: Drain) -> str:
-    """What is said of a drain that a lost controller left, and whose host the inventory does not have any more."""
+    """What is said of a drain whose host is gone from the inventory, or is another machine now."""
     commands = " && ".join(f"scontrol update nodename={shlex.quote(node)} state=resume" for node in drain.nodes)
     return (
-        "the inventory does not have this host any more, so nobody could ask whether its node of Slurm "
-        f"({', '.join(drain.nodes)}) is still drained by the rollout {drain.rollout}, which did not come to its end. "
-        f"`sinfo -R` shows it. If the stack of the machine is whole, lift the drain: `{commands}`"
+        f"this host was the node {', '.join(drain.nodes)} of Slurm; the inventory does not have it any more, or has "
+        "another machine with this name. So nobody could ask whether the node is still drained by the rollout "
+        f"{drain.rollout}; `sinfo -R` shows it. If the stack of the machine is whole, lift the drain: `{commands}`"
     )
 
 

@@ -93,7 +93,7 @@ class Activation:
         """What uses these hosts, and the machines that share their stack roots."""
         machines = {host: [name for name in self._sharing.get(host, ()) if name not in self._broken] for host in hosts}
         seen = use.ask(self._settings, [*hosts, *(name for names in machines.values() for name in names)])
-        self.drains.note_lifted([node for one in seen.values() for node in one.own_nodes])
+        self.drains.note(seen)
         return {host: replace(seen[host], machines=tuple(seen[name] for name in machines[host])) for host in hosts}
 
     def used(self, hosts: Sequence[str]) -> frozenset[str]:

@@ -380,6 +380,20 @@ def test_drain_of_a_killed_command_is_lifted_although_its_host_has_another_name_
     assert sorted(outcome.drained) == (["gpu1", "node1"] if fails else [])
 
 
+@pytest.mark.parametrize("lists", [True, False])
+def test_drain_is_not_forgotten_because_another_machine_has_the_name_of_its_host_now(
+    nodes: Nodes, settings: Settings, lists: bool
+) -> None:
+    """The machine that was node1 is listed as gpu1 now, or not at all."""
+    chosen = changed(settings, waves=["100%"])
+    killed_when_it_has_drained(nodes, old("node1"), chosen)
+    nodes.before = lambda _name: None
+    nodes.drained = {"gpu1": nodes.drained["node1"]}
+    nodes.names = {"gpu1": "node1", "node1": "node9"}
+    outcome = carried_out(old(done=("node1", "gpu1") if lists else ("node1",)), chosen)
+    assert (list(nodes.drained), list(outcome.drained)) == (([], []) if lists else (["gpu1"], ["node1"]))
+
+
 @pytest.mark.parametrize("how", ["nothing to do", "another rollout", "resume", "rollback"])
 def test_drain_of_a_host_that_left_the_inventory_is_named_once_with_the_command_that_lifts_it(
     nodes: Nodes, settings: Settings, monkeypatch: pytest.MonkeyPatch, how: str
@@ -402,7 +416,8 @@ def test_drain_of_a_host_that_left_the_inventory_is_named_once_with_the_command_
         return error_of(carried_out(old("node2") if how == "another rollout" else old(done=("node2",)), chosen))
 
     said = again()
-    assert f"(node1) is still drained by the rollout {rollout}" in said
+    assert "node1: this host was the node node1 of Slurm" in said
+    assert f"the node is still drained by the rollout {rollout};" in said
     assert "lift the drain: `scontrol update nodename=node1 state=resume`" in said
     if how != "nothing to do":
         assert newest(chosen).status is Status.STOPPED, "it is not called finished"
