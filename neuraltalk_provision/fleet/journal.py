@@ -46,6 +46,9 @@ FROM hosts WHERE rollout = :rollout AND host = :host
 ON CONFLICT (rollout, host, step) DO UPDATE SET
 outcome = excluded.outcome, reason = excluded.reason, code = excluded.code, ended = excluded.ended"""
 
+# A drain that may not be lifted yet is not forgotten.
+_FORGET = """DELETE FROM rollouts WHERE number <= ?
+AND number NOT IN (SELECT rollout FROM records WHERE step = ? AND outcome = ?)"""
 _END_DRAIN = """UPDATE records SET outcome = ?, reason = ?, ended = ?
 WHERE step = ? AND host = ? AND rollout = (SELECT number FROM rollouts WHERE id = ?)"""
 
@@ -131,7 +134,8 @@ class Journal(Reader):
     def begin(self, rollout: Rollout) -> Rollout:
         """Record a new rollout with its hosts, and with its records if it has some; the rollout with its id.
 
-        A former rollout that is still unfinished can no longer be continued. The oldest ones beyond `KEPT` are removed.
+        A former rollout that is still unfinished can no longer be continued. The oldest ones beyond `KEPT` are removed,
+        unless they have a drain that was not lifted.
         """
         now = self._now()
         name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{os.urandom(4).hex()}"
@@ -152,7 +156,7 @@ class Journal(Reader):
             writing.executemany(_ADD_HOST, hosts)
             rows = ({**one.model_dump(mode="json"), "rollout": number} for one in begun.records.values())
             writing.executemany(_SET_RECORD, rows)
-            writing.execute("DELETE FROM rollouts WHERE number <= ?", (number - KEPT,))
+            writing.execute(_FORGET, (number - KEPT, Step.DRAIN, Outcome.STARTED))
         self._number = number
         return begun
 

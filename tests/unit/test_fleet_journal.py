@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.fleet import database, reader
+from neuraltalk_provision.fleet import database, journal, reader
 from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.reader import Reader
 from neuraltalk_provision.fleet.records import Ending, Options, Outcome, Phase, Rollout, Status, Step
@@ -195,6 +195,24 @@ def test_last_fifty_rollouts_are_kept_and_nothing_of_the_others(file: Path) -> N
             for table, each in (("rollouts", 1), ("hosts", 3), ("records", 1)):
                 (rows,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
                 assert rows == each * reader.KEPT
+
+
+def test_rollout_with_a_drain_that_was_not_lifted_is_kept_until_it_is(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its host was off or left out by --limit in all rollouts since."""
+    monkeypatch.setattr(journal, "KEPT", 2)
+    with opened(file) as writing:
+        first = writing.begin(rollout()).id
+        writing.draining({"node1": ["gpu1"]})
+        for _ in range(3):
+            writing.begin(rollout())
+        (left,) = writing.drains()
+        assert (left.rollout, left.host, left.nodes) == (first, "node1", ("gpu1",))
+        writing.undrained({left: ""})
+        assert writing.drains() == ()
+        writing.begin(rollout())
+        assert first not in {one.id for one in writing.rollouts()}
 
 
 def test_journal_without_a_file_is_empty_and_reading_creates_nothing(file: Path) -> None:
