@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, Strict
+from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
-from neuraltalk_provision import redaction
+from neuraltalk_provision import redaction, wave_rules
 from neuraltalk_provision.results.base import Finite, Many, Result, Text
 from neuraltalk_provision.results.host_use import Node
 from neuraltalk_provision.settings import Busy, OnFailure
@@ -101,6 +101,12 @@ class WaveEntry(Result):
     strict: bool = False
 
 
+def _readable_size(text: str) -> str:
+    if text:
+        wave_rules.read_size(text, "it")
+    return text
+
+
 class Options(Result):
     """What the rollout was asked for, as the user wrote it.
 
@@ -108,7 +114,7 @@ class Options(Result):
     """
 
     waves: Annotated[Many[WaveEntry], Field(max_length=100)] = ()
-    max_failures: Text = ""
+    max_failures: Annotated[Text, AfterValidator(_readable_size)] = ""
     on_failure: OnFailure = "stop"
     busy: Busy = "refuse"
     lock: Digest = ""

@@ -106,6 +106,9 @@ WRONG_ROWS: dict[str, Callable[[Path], object]] = {
     "a time that is none": lambda file: change(file, "UPDATE records SET started = 9e999"),
     "a status that is no word": lambda file: change(file, "UPDATE rollouts SET status = 'lost!'"),
     "options that are no JSON": lambda file: change(file, "UPDATE rollouts SET options = '{'"),
+    "a budget that is no number": lambda file: change(
+        file, "UPDATE rollouts SET options = json_set(options, '$.max_failures', '1O%')"
+    ),
     "options that are others": lambda file: change(file, "UPDATE rollouts SET options = '{\"waves\": 7}'"),
 }
 
