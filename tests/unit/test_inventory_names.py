@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from neuraltalk_provision import inventories
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.fleet import survey
+from neuraltalk_provision.inventories import Inventory
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
-from neuraltalk_provision.site import events, host_state, inventory_names, playbook
+from neuraltalk_provision.site import ansible_inventory, events, host_state, inventory_names, playbook
 from tests.unit.test_cli import provision
 
 pytestmark = pytest.mark.slow
@@ -25,8 +29,22 @@ all:
 """
 
 
+READ = ansible_inventory.read
+ANSWERS: dict[object, dict[str, Any] | None] = {}
+
+
 @pytest.fixture
-def inventory(tmp_path: Path) -> Path:
+def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An inventory in a file. Ansible reads the same inventories only once for all tests, because that takes a second."""
+
+    def read(given: Inventory, question: Sequence[str], most: int) -> dict[str, Any] | None:
+        texts = [one.read_text(encoding="utf-8") if one.exists() else "" for one in inventories.listed(given)]
+        key = (os.environ.get("HOME"), *texts, *question)
+        if key not in ANSWERS:
+            ANSWERS[key] = READ(given, question, most)
+        return ANSWERS[key]
+
+    monkeypatch.setattr(ansible_inventory, "read", read)
     file = tmp_path / "hosts.yml"
     file.write_text(HOSTS, encoding="utf-8")
     return file
