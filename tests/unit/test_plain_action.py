@@ -379,6 +379,13 @@ def test_host_is_asked_in_one_step_and_nothing_is_written_there(ssh: FakeSsh, tm
     assert "mkdir" not in call
 
 
+def test_this_machine_is_asked_in_one_step_too(tmp_path: Path) -> None:
+    """Only ssh did it, so that a module took four times as long on the controller itself."""
+    outcome = state(tmp_path, ansible_connection="local", ansible_remote_tmp=str(tmp_path / "remote"))
+    assert outcome.results.failures == ()
+    assert not (tmp_path / "remote").exists()
+
+
 def test_module_runs_as_usual_where_the_connection_needs_files(ssh: FakeSsh, tmp_path: Path) -> None:
     outcome = state(tmp_path, ansible_pipelining="false", ansible_ssh_transfer_method="piped")
     assert outcome.results.failures == ()
