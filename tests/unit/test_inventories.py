@@ -24,12 +24,6 @@ pytestmark = pytest.mark.slow
 
 Ask = Callable[..., Outcome]
 LOCAL = {"ansible_connection": "local"}
-REACH = """\
-- hosts: all
-  gather_facts: false
-  tasks: [{ansible.builtin.raw: "true"}]
-"""
-"""A playbook that reaches each host. It needs no module, which would take most of the time."""
 VAULT = """\
 $ANSIBLE_VAULT;1.1;AES256
 31363230366137306465366564306534623335303461353732306332373033306662333339633430
@@ -60,12 +54,11 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSsh:
 @pytest.fixture
 def ask(here: Path, tmp_path: Path) -> Ask:
     """Reaches the hosts of inventories."""
-    file = tmp_path / "reach.yml"
-    file.write_text(REACH, encoding="utf-8")
+    file = fake_ssh.reach(tmp_path)
 
     def ask(*files: Path | inventories.Inventory, limit: tuple[str, ...] = ()) -> Outcome:
         given = files[0] if len(files) == 1 else tuple(file for file in files if isinstance(file, Path))
-        return playbook.run(Request(str(file), given, limit=limit))
+        return playbook.run(Request(file, given, limit=limit))
 
     return ask
 
@@ -79,7 +72,7 @@ def local(file: Path, *names: str, **variables: str) -> Path:
 
 def hosts(outcome: Outcome) -> list[str]:
     assert not outcome.results.failures
-    return sorted(outcome.results.by_host("ansible.builtin.raw"))
+    return sorted(outcome.results.by_host(fake_ssh.REACHED))
 
 
 def test_inventory_gets_the_variables_of_the_environment_that_the_settings_name_and_no_others(

@@ -35,7 +35,7 @@ ANSWERS: dict[object, dict[str, Any] | None] = {}
 
 @pytest.fixture
 def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An inventory in a file. Ansible reads the same inventories only once for all tests, because that takes a second."""
+    """An inventory in a file. Ansible reads the same content once for all tests, because that takes a second."""
 
     def read(given: Inventory, question: Sequence[str], most: int) -> dict[str, Any] | None:
         texts = [one.read_text(encoding="utf-8") if one.exists() else "" for one in inventories.listed(given)]
