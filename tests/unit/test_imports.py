@@ -350,6 +350,7 @@ def test_pure_module_has_no_effects(name: str) -> None:
     assert called & {"open", "print", "input", "exec", "eval"} == set()
 
 
+@functools.cache
 def calls(name: str) -> set[str]:
     tree = ast.parse(FILES[name].read_text(encoding="utf-8"))
     return {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
