@@ -68,6 +68,7 @@ def test_modules_that_run_so_are_these() -> None:
         "os_packages",
         "run_starts",
         "runtime_libraries_info",
+        "slurm_node_info",
         "source_edit",
         "stack_generation",
         "stack_state",
