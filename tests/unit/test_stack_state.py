@@ -29,6 +29,12 @@ def system(load: Callable[[str], ModuleType]) -> ModuleType:
     return load("host.system")
 
 
+@pytest.fixture(autouse=True)
+def all_starts(load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
+    """All programs that a build needs start; test_host_starting.py tests it. pip alone takes most of the time."""
+    monkeypatch.setattr(load("host.starting"), "broken", lambda *_given: [])
+
+
 def files(system: ModuleType, monkeypatch: pytest.MonkeyPatch, texts: Mapping[str, str]) -> None:
     monkeypatch.setattr(system, "read_text", lambda path: texts.get(path))
 
