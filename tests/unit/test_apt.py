@@ -25,9 +25,10 @@ from tests.unit.apt_repository import CATALOGUE, PACKAGES, Package, Repository
 from tests.unit.collected import Said, kill_at
 from tests.unit.pgp import EXPIRED, KEEPER, STRANGER
 
-pytestmark = pytest.mark.slow
-
-pytestmark = pytest.mark.skipif(not shutil.which("apt-get"), reason="this machine has no apt-get")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not shutil.which("apt-get"), reason="this machine has no apt-get"),
+]
 
 BOOKWORM = target.parse("debian-12-x86_64")
 NAME = "packages-debian-12-x86_64"
