@@ -35,6 +35,11 @@ def failed(message: str, *, unreachable: bool = False, task: str = "Ask", **more
         ("sudo: I'm sorry ops. I'm afraid I can't do that", False, "not allowed to use sudo"),
         ("sudo: interactive authentication is required", False, "sudo asks for a password"),
         ("Task failed: Incorrect sudo password", False, "does not accept this ansible_become_password"),
+        (  # of a local connection: sudo asks again
+            "Duplicate become password prompt encountered waiting for become success.\n>>> Standard Error\n[sudo]",
+            False,
+            "does not accept this ansible_become_password",
+        ),
         ("Incorrect su password", False, "does not accept this ansible_become_password"),
         ("sudo: Account or password is expired, reset your password and try again", False, "log in once by hand"),
         ("/bin/sh: 1: sudo: not found", False, "install it, or set ansible_become_method"),
