@@ -10,13 +10,14 @@ start again until no host has an action left.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
 from neuraltalk_provision.fleet.records import Drain
 from neuraltalk_provision.fleet.seen import Seen
+from neuraltalk_provision.host_names import named
 from neuraltalk_provision.settings import Busy
 
 Ending = Literal["", "verified", "restored", "broken"]
@@ -180,13 +181,22 @@ def planned(rule: Rule, seen: Seen) -> str:
     return f"{seen.host} is in use now: {uses}; {then} (busy: {rule.busy})" if uses else ""
 
 
-def lost_drain(drain: Drain) -> str:
-    """What is said of a drain whose host is gone from the inventory, or is another machine now."""
+def lost_drain(drain: Drain, unasked: Sequence[str]) -> str:
+    """What is said of a drain whose host is gone from the inventory, or is another machine now.
+
+    `unasked` are the hosts of the inventory that did not say which nodes they are.
+    """
     commands = " && ".join(f"scontrol update nodename={shlex.quote(node)} state=resume" for node in drain.nodes)
+    where = (
+        f"{named(unasked)} {'was' if len(unasked) == 1 else 'were'} not asked, and can be its machine"
+        if unasked
+        else "no host of the inventory is its machine"
+    )
     return (
-        f"this host was the node {', '.join(drain.nodes)} of Slurm; the inventory does not have it any more, or has "
-        "another machine with this name. So nobody could ask whether the node is still drained by the rollout "
-        f"{drain.rollout}; `sinfo -R` shows it. If the stack of the machine is whole, lift the drain: `{commands}`"
+        f"this host was the node {', '.join(drain.nodes)} of Slurm, which the rollout {drain.rollout} drained; the "
+        f"inventory does not have the host any more, or has another machine with this name, and {where}. "
+        f"`scontrol show node {shlex.quote(drain.nodes[0])}` shows whether the node is still drained. If it is, and "
+        f"the stack of the machine is whole, lift the drain: `{commands}`"
     )
 
 

@@ -154,11 +154,11 @@ def carry_out(
             )
         if remark := entries.given_up(journal.unfinished()):
             output.remark("remark", remark)
-        drained = _lifted(journal, affected.kept(found.well, changed, phase), found, settings, output).left
+        drains = _lifted(journal, affected.kept(found.well, changed, phase), found, settings, output)
         begun = journal.begin(entries.rollout(changing, divided, found, phase, settings, digest))
         journal.ended_all(Step.STAGE, map(entries.set_aside, found.aside))
         standing = entries.standing(changing, divided, budget, found, phase, settings)
-        return running.run(begun, standing, found, journal, settings, output, diff=diff, drained=drained)
+        return running.run(begun, standing, found, journal, settings, output, diff=diff, drains=drains)
 
 
 def resume(
@@ -211,8 +211,8 @@ def resume(
             new = {
                 plan.host for plan in rest if plan.current == targets[plan.host] and not _names(plan) & back.returned
             }
-            drained = _lifted(journal, rest, found, settings, output, broken=new).left
-            return running.run(journal.resume(), back, found, journal, settings, output, diff=diff, drained=drained)
+            drains = _lifted(journal, rest, found, settings, output, broken=new)
+            return running.run(journal.resume(), back, found, journal, settings, output, diff=diff, drains=drains)
         refuse(found, settings, output, budget)
         doubtful = {record.host for record in earlier.in_doubt() if record.step is Step.ACTIVATE}
         doubtful |= affected.unproved(found.well, journal.past())
@@ -228,8 +228,8 @@ def resume(
         waited = frozenset(wave.number for wave in divided if not changing & set(wave.hosts))
         standing = replace(standing, activated=before, unsure=frozenset(earlier.touched()), waited=waited)
         rest = [p for p in affected.kept(found.well, changing, earlier.phase) if not (p.share and p.share.same)]
-        drained = _lifted(journal, rest, found, settings, output).left
-        return running.run(journal.resume(), standing, found, journal, settings, output, diff=diff, drained=drained)
+        drains = _lifted(journal, rest, found, settings, output)
+        return running.run(journal.resume(), standing, found, journal, settings, output, diff=diff, drains=drains)
 
 
 def _refuse_in_use(plans: Sequence[HostPlan], settings: Settings) -> None:

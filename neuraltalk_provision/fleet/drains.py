@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Protocol
 
 from neuraltalk_provision.fleet import busy, use
+from neuraltalk_provision.fleet.reader import Past
 from neuraltalk_provision.fleet.records import Drain
 from neuraltalk_provision.fleet.seen import Seen
 from neuraltalk_provision.fleet.use import NodesChanged
@@ -25,21 +27,25 @@ class Records(Protocol):
         """Record that these nodes of Slurm are drained: {host: the names of its nodes}."""
 
     def undrained(self, drains: Mapping[Drain, str]) -> None:
-        """Record that these drains are lifted; with words, that nobody can look for one any more."""
+        """Record that these drains are lifted; with words, that no host of the inventory has the node of one."""
+
+    def past(self) -> Past:
+        """What earlier rollouts say of hosts."""
 
 
 class Drains:
     """The drains of one command, and those that earlier ones left."""
 
     def __init__(self, settings: Settings, output: Output, records: Records, known: Iterable[str]) -> None:
-        """`known` are hosts that the inventory has; of others it is asked if they have drains."""
-        self._known = set(known)
+        """`known` are hosts that the inventory has; it is read only if others have drains."""
+        self._known = frozenset(known)
         self._settings = settings
         self._output = output
         self._records = records
+        self._shown: dict[str, tuple[Node, ...]] = {}
+        """The nodes that each host which answered is in Slurm; none if it shows none."""
         self.left: dict[str, str] = {}
         """{host: why} of the hosts whose nodes are still drained by us, or may be."""
-        self._moved: set[Drain] = set()
 
     def drain(self, hosts: Mapping[str, Seen], rollout: str) -> NodesChanged:
         """Drain the nodes of these hosts for a rollout."""
@@ -56,49 +62,84 @@ class Drains:
         asked = [host for host in (*hosts, *broken) if host in drained]
         seen = use.ask(self._settings, asked)
         for host in asked:
-            if why := seen[host].unknown_drain:
+            if why := _unknown(seen[host]):
                 self.left[host] = f"it is not known whether its node of Slurm is still drained by us: {why}"
         self.note(seen)
+        bad = set(broken)
         if self._lost():
             others = use.ask(self._settings, [host for host in (*hosts, *broken) if host not in seen])
             self.note(others)
             seen |= others
+            unproved = self._records.past().unproved
+            bad |= {host for one in self._lost() if one.host in unproved for host in self._drained_hosts(one)}
         ours = {one.rollout for one in drains}
         left = {host: one for host, one in seen.items() if ours & {*one.drains}}
-        self.left |= {host: busy.BROKEN for host in broken if left.pop(host, None)}
+        self.left |= {host: busy.BROKEN for host in sorted(bad) if left.pop(host, None)}
         if not left:
             return
         changed = use.resume(self._settings, left)
-        self._record_lifted([node for one in changed.nodes.values() for node in one.nodes])
+        self._show({host: one.nodes for host, one in changed.nodes.items()})
         for host in sorted(left.keys() - {failure.host for failure in changed.failures}):
             self._output.say(f"{host}: its node was still drained by an earlier command, and is resumed")
         for failure in changed.failures:
             self.left[failure.host] = f"{busy.STILL_DRAINED}: {advice.explain(failure)}"
 
     def note(self, seen: Mapping[str, Seen]) -> None:
-        """Record which drains are lifted, as these hosts show, and note which hosts are other machines now."""
-        self._record_lifted([node for one in seen.values() for node in one.own_nodes])
-        known = {host: {node.name for node in one.own_nodes} for host, one in seen.items() if not one.unknown_drain}
-        self._moved |= {one for one in self._recorded() if one.host in known and not known[one.host] & {*one.nodes}}
+        """Take what these hosts show, and record which drains are lifted."""
+        self._show({host: one.own_nodes for host, one in seen.items() if not one.unknown_drain})
 
     def name_lost(self) -> None:
-        """Name the drains that no later command finds: of hosts that are gone from the inventory, or other machines."""
-        lost = {one: busy.lost_drain(one) for one in self._lost()}
-        if lost:
-            self.left |= {one.host: words for one, words in lost.items()}
-            self._records.undrained(lost)
+        """Name the drains of which no host shows the node: of hosts that are gone from the inventory, or renamed.
 
-    def _record_lifted(self, nodes: Sequence[Node]) -> None:
-        lifted = [one for one in self._recorded() if one.is_lifted(nodes)] if nodes else ()
+        They are named until every host of the inventory has been asked, because one that was not can have the node.
+        """
+        lost = [one for one in self._lost() if not self._drained_hosts(one)]
+        if not lost:
+            return
+        unasked = sorted((self._inventory or frozenset()) - self._shown.keys())
+        words = {one: busy.lost_drain(one, unasked) for one in lost}
+        self.left |= {one.host: words[one] for one in lost}
+        if self._inventory and not unasked:
+            self._records.undrained(words)
+
+    def _show(self, nodes: Mapping[str, Sequence[Node]]) -> None:
+        self._shown |= {host: tuple(nodes[host]) for host in nodes}
+        lifted = [one for one in self._recorded() if one.is_lifted(self._where(one))] if nodes else ()
         if lifted:
             self._records.undrained(dict.fromkeys(lifted, ""))
+
+    def _where(self, drain: Drain) -> Iterable[Node]:
+        """Where the nodes of a drain are looked for: two clusters can have nodes of the same name."""
+        if not self._is_lost(drain):
+            return self._shown.get(drain.host, ())
+        return [node for nodes in self._shown.values() for node in nodes]
+
+    def _drained_hosts(self, drain: Drain) -> set[str]:
+        """The hosts that show a node of a lost drain as still drained by it."""
+        return {
+            host
+            for host, nodes in self._shown.items()
+            if any(node.name in drain.nodes and node.rollout == drain.rollout for node in nodes)
+        }
 
     def _recorded(self) -> Sequence[Drain]:
         return self._records.drains() if self._settings.slurm != "none" else ()
 
     def _lost(self) -> list[Drain]:
-        drains = self._recorded()
-        others = {one.host for one in drains} - self._known
-        gone = inventory_names.missing(self._settings, others) if others else frozenset()
-        self._known |= others - gone
-        return [one for one in drains if one.host in gone or one in self._moved]
+        return [one for one in self._recorded() if self._is_lost(one)]
+
+    def _is_lost(self, drain: Drain) -> bool:
+        """Whether the host of a drain is gone from the inventory, or is other nodes now, and so another machine."""
+        if drain.host not in self._known:
+            return self._inventory is not None and drain.host not in self._inventory
+        shown = self._shown.get(drain.host, ())
+        return bool(shown) and not {node.name for node in shown} & {*drain.nodes}
+
+    @cached_property
+    def _inventory(self) -> frozenset[str] | None:
+        return inventory_names.hosts(self._settings)
+
+
+def _unknown(seen: Seen) -> str:
+    """Why it is not known whether a host that was drained still is; empty if it is known."""
+    return seen.unknown_drain or ("" if seen.own_nodes else "the host shows no node of Slurm now; is slurmd stopped?")

@@ -6,14 +6,14 @@ What to do with a host is decided in busy.py; this is the loop around it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from neuraltalk_provision.fleet import busy, use
 from neuraltalk_provision.fleet.busy import Action, Position
 from neuraltalk_provision.fleet.busy import Step as BusyStep
-from neuraltalk_provision.fleet.drains import Drains, Records
+from neuraltalk_provision.fleet.drains import Drains
 from neuraltalk_provision.fleet.rollout import Done, Loss
 from neuraltalk_provision.fleet.seen import Seen
 from neuraltalk_provision.output import Output
@@ -42,7 +42,7 @@ class _Work:
         return Done(self.failed, self.aside, frozenset(self.left), frozenset(self.drained))
 
 
-class ActivationRecords(Records, Protocol):
+class Records(Protocol):
     """The journal, as far as an activation needs it."""
 
     def pause_requested(self) -> bool:
@@ -57,12 +57,11 @@ class Activation:
         rollout: str,
         settings: Settings,
         output: Output,
-        records: ActivationRecords,
+        records: Records,
+        drains: Drains,
         sharing: Mapping[str, Sequence[str]] | None = None,
-        *,
-        known: Iterable[str] = (),
     ) -> None:
-        """`sharing` is {host: other machines that share its stack root}: they must be idle too. `known`: see Drains."""
+        """`sharing` is {host: other machines that share its stack root}: they must be idle too."""
         self._rollout = rollout
         self._settings = settings
         self._output = output
@@ -70,8 +69,8 @@ class Activation:
         self._rule = use.rule(settings)
         self._sharing = sharing or {}
         self._broken: set[str] = set()
-        self.drains = Drains(settings, output, records, known)
-        self.drained = self.drains.left
+        self.drains = drains
+        self.drained = drains.left
 
     def run(self, hosts: Sequence[str], act: Callable[[Sequence[str]], Done]) -> Done:
         """Activate these hosts with `act` when they are idle; what became of them.

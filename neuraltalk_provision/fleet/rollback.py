@@ -9,6 +9,7 @@ from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.errors import HostError
 from neuraltalk_provision.fleet import entries, host_lists, rollout, running, survey, use
 from neuraltalk_provision.fleet.budget import Budget
+from neuraltalk_provision.fleet.drains import Drains
 from neuraltalk_provision.fleet.hosts import losses
 from neuraltalk_provision.fleet.idle import Activation
 from neuraltalk_provision.fleet.journal import Journal
@@ -167,7 +168,8 @@ class _Rollback:
         begun = journal.begin(self._rollout())
         journal.ended_all(Step.GIVE_BACK, map(entries.set_aside, found.aside))
         records = running.JournalRecords(journal, {entry.host: entry.inputs for entry in begun.hosts})
-        activation = Activation(begun.id, self._settings, self._output, records, machines, known=found.states)
+        drains = Drains(self._settings, self._output, journal, found.states)
+        activation = Activation(begun.id, self._settings, self._output, records, drains, machines)
         asked = self._asked
         same = rollback_of(asked.limit, asked.target, in_use=asked.in_use)
         with running.stopped_by_errors(begun, journal, same):
@@ -176,8 +178,8 @@ class _Rollback:
             lifted = () if self._asked.in_use else own  # by their activation
             left = [host for host in names if host not in lifted]
             broken = [host for host in left if host in done.failed]
-            activation.drains.lift([host for host in left if host not in broken], broken=broken)
-            activation.drains.name_lost()
+            drains.lift([host for host in left if host not in broken], broken=broken)
+            drains.name_lost()
         lost = bool(done.failed or done.aside or found.aside or activation.drained)
         others = {begun.outcome(entry.host, Step.GIVE_BACK) for entry in found.left_out()}
         journal.finish(Status.STOPPED if lost or others - {Outcome.DONE} else Status.ROLLED_BACK)
@@ -217,7 +219,12 @@ class _Rollback:
                 total=len(found.states) + len(found.aside),
             ),
             hosts=hosts + aside + found.left_out(),
-            records={key: one for key, one in earlier.records.items() if key[0] in left_out},
+            # Drains stay with the rollback that made them.
+            records={
+                (host, step): one
+                for (host, step), one in earlier.records.items()
+                if host in left_out and step is not Step.DRAIN
+            },
         )
 
     def _return(self, own: Sequence[str], activation: Activation) -> Done:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from neuraltalk_provision.errors import InterruptError, ProvisionError
 from neuraltalk_provision.fleet import host_lists, rollout
 from neuraltalk_provision.fleet.decide import Action, Activate, GiveBack, Look, Paused, Standing, Stop, Wait
+from neuraltalk_provision.fleet.drains import Drains
 from neuraltalk_provision.fleet.hosts import Former, Playbooks
 from neuraltalk_provision.fleet.idle import Activation
 from neuraltalk_provision.fleet.journal import Journal
@@ -36,19 +37,17 @@ def run(
     output: Output,
     *,
     diff: bool,
-    drained: Mapping[str, str],
+    drains: Drains,
 ) -> FleetOutcome:
     """Run the loop with the leases of all hosts of the rollout, and write what it came to.
 
-    `drained` is {host: why} of hosts whose nodes an earlier rollout left drained.
+    `drains` knows which nodes earlier rollouts left drained.
     """
     entries = begun.by_name()
     given = converge.variables(found.plans, settings)
     former = {host: Former(entry.former, entry.cuda) for host, entry in entries.items()}
     records = JournalRecords(journal, {host: entry.inputs for host, entry in entries.items()})
-    known = [plan.host for plan in found.plans]
-    activation = Activation(begun.id, settings, output, records, machines_of(found.plans), known=known)
-    activation.drained.update(drained)
+    activation = Activation(begun.id, settings, output, records, drains, machines_of(found.plans))
     hosts = Playbooks(found.plans, given, former, settings, output, activation, returned=standing.returned, diff=diff)
     # What a host has built earlier is packed there, although nothing else may be to do on it.
     packing = {plan.unpack.builder for plan in found.plans if plan.unpack}
@@ -60,10 +59,8 @@ def run(
         broken = {plan.host for plan in found.well if plan.unconfirmed or plan.current == plan.recipe.id}
         unstaged = standing.staging - standing.staged - standing.unsure
         left = (*untouched, *sorted(unstaged - set(untouched)))
-        activation.drains.lift(
-            [host for host in left if host not in broken], broken=[host for host in left if host in broken]
-        )
-        activation.drains.name_lost()
+        drains.lift([host for host in left if host not in broken], broken=[host for host in left if host in broken])
+        drains.name_lost()
     status = _status(standing, end)
     # So that the next command looks for them.
     status = Status.STOPPED if activation.drained and status is not Status.PAUSED else status
@@ -175,7 +172,6 @@ class JournalRecords:
     def __init__(self, journal: Journal, digests: Mapping[str, str]) -> None:
         self._journal = journal
         self._digests = digests
-        self.drains, self.draining, self.undrained = journal.drains, journal.draining, journal.undrained
 
     def started(self, step: Step, hosts: Sequence[str]) -> None:
         """Record that a step begins on these hosts."""

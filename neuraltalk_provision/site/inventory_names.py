@@ -99,10 +99,16 @@ def refuse_ambiguous(inventory: Inventory, doubles: tuple[str, ...]) -> None:
         )
 
 
-def missing(settings: Settings, hosts: Iterable[str]) -> frozenset[str]:
-    """Those of these hosts that the inventory does not have; none if it cannot be read."""
+def hosts(settings: Settings) -> frozenset[str] | None:
+    """The hosts of the inventory; None if it cannot be read."""
     names = _read(settings.inventory)
-    return frozenset(hosts) - names.hosts if names else frozenset()
+    return names.hosts if names else None
+
+
+def missing(settings: Settings, wanted: Iterable[str]) -> frozenset[str]:
+    """Those of these hosts that the inventory does not have; none if it cannot be read."""
+    there = hosts(settings)
+    return frozenset() if there is None else frozenset(wanted) - there
 
 
 def _unknown(kind: str, name: str, known: Collection[str], others: Collection[str]) -> str:

@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neuraltalk_provision.errors import HostError
+from neuraltalk_provision.fleet.drains import Drains
+from neuraltalk_provision.fleet.reader import Past
 from neuraltalk_provision.fleet.records import Drain
+from neuraltalk_provision.output import Output
+from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import codes, playbook
 from neuraltalk_provision.site.events import Failure, PlayResults
 from tests.unit.plans import HOSTS, RECIPE
@@ -52,6 +56,14 @@ class NoJournal:
     def draining(self, nodes: Mapping[str, Sequence[str]]) -> None: ...
 
     def undrained(self, drains: Mapping[Drain, str]) -> None: ...
+
+    def past(self) -> Past:
+        return Past({}, {})
+
+
+def no_drains(settings: Settings) -> Drains:
+    """The drains of an activation of which nothing is recorded."""
+    return Drains(settings, Output(as_json=True), NoJournal(), ())
 
 
 class Killed(BaseException):

@@ -16,7 +16,7 @@ from neuraltalk_provision.fleet.seen import Seen
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_use import HostUse, SlurmNodes
 from neuraltalk_provision.settings import Busy, Settings
-from tests.unit.fleet_model import NoJournal
+from tests.unit.fleet_model import NoJournal, no_drains
 
 R1 = "r1"
 NOW = 1000.0
@@ -244,7 +244,7 @@ def test_node_of_a_host_that_was_lost_while_it_was_activated_stays_drained(
 
     for name, does in (("ask", ask), ("drain", drain), ("resume", resume)):
         monkeypatch.setattr(use, name, does)
-    done = idle.Activation(R1, Settings(), Output(as_json=True), NoJournal()).run(
+    done = idle.Activation(R1, Settings(), Output(as_json=True), NoJournal(), no_drains(Settings())).run(
         ["h1"], lambda _: Done(failed={"h1": loss})
     )
     assert (done.failed, len(calls)) == ({"h1": loss}, resumed)

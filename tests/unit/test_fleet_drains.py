@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -346,15 +345,15 @@ def test_drain_whose_answer_was_lost_is_lifted(nodes: Nodes, settings: Settings)
 
 
 class Inventory:
-    """The hosts that the inventory does not have, and how often it was asked for them."""
+    """The hosts of the inventory, and how often it was read."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *gone: str) -> None:
-        self.gone, self.asked = set(gone), 0
-        monkeypatch.setattr(inventory_names, "missing", self.missing)
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+        self.names, self.asked = frozenset(names), 0
+        monkeypatch.setattr(inventory_names, "hosts", self.hosts)
 
-    def missing(self, _settings: Settings, hosts: Iterable[str]) -> frozenset[str]:
+    def hosts(self, _settings: Settings) -> frozenset[str]:
         self.asked += 1
-        return frozenset(hosts) & self.gone
+        return self.names
 
 
 def error_of(outcome: FleetOutcome) -> str:
@@ -371,13 +370,82 @@ def test_drain_of_a_killed_command_is_lifted_although_its_host_has_another_name_
     chosen = changed(settings, waves=["100%"])
     killed_when_it_has_drained(nodes, old("node1"), chosen)
     nodes.before = lambda _name: None
-    Inventory(monkeypatch, "node1")
+    Inventory(monkeypatch, "gpu1", "other")
     nodes.drained = {"gpu1": nodes.drained["node1"], "other": "of-another-site"}
     nodes.names = {"gpu1": "node1"}
     nodes.stuck = {"gpu1"} if fails else set()
     outcome = carried_out(old(done=("gpu1", "other")), chosen)
     assert sorted(nodes.drained) == (["gpu1", "other"] if fails else ["other"])
-    assert sorted(outcome.drained) == (["gpu1", "node1"] if fails else [])
+    assert sorted(outcome.drained) == (["gpu1"] if fails else [])
+    nodes.stuck = set()
+    assert carried_out(old(done=("gpu1", "other")), chosen).succeeded
+    assert list(nodes.drained) == ["other"]
+
+
+@pytest.mark.parametrize("how", ["unknown", "no_nodes", "silent"])
+def test_drain_of_a_host_that_shows_no_node_is_named_and_looked_for_again(
+    nodes: Nodes, settings: Settings, how: str
+) -> None:
+    """For example, slurmd was not started after a reboot, or the directory with Slurm's programs is not mounted."""
+    chosen = changed(settings, waves=["100%"])
+    killed_when_it_has_drained(nodes, old("node1"), chosen)
+    nodes.before = lambda _name: None
+    setattr(nodes, how, {"node1"})
+    said = error_of(carried_out(old(done=("node1",)), chosen))
+    assert "it is not known whether its node of Slurm is still drained by us" in said
+    setattr(nodes, how, set())
+    assert carried_out(old(done=("node1",)), chosen).succeeded
+    assert nodes.drained == {}
+
+
+@pytest.mark.parametrize("why", ["left out", "off"])
+def test_drain_of_a_renamed_host_is_not_given_up_before_every_host_was_asked(
+    nodes: Nodes, settings: Settings, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    chosen = changed(settings, waves=["100%"])
+    killed_when_it_has_drained(nodes, old("node1"), chosen)
+    nodes.before = lambda _name: None
+    Inventory(monkeypatch, "node2", "gpu1")
+    nodes.drained, nodes.names = {"gpu1": nodes.drained["node1"]}, {"gpu1": "node1"}
+    survey = replace(old(done=("node2",)), aside=(replace(OFF, host="gpu1"),) if why == "off" else ())
+    assert "gpu1 was not asked, and can be its machine" in carried_out(survey, chosen).drained["node1"]
+    assert carried_out(old(done=("node2", "gpu1")), chosen).succeeded
+    assert nodes.drained == {}
+
+
+def test_node_of_the_same_name_in_another_cluster_says_nothing_about_a_drain(nodes: Nodes, settings: Settings) -> None:
+    chosen = changed(settings, waves=[1, "100%"], max_failures=2)
+    nodes.names, nodes.stuck = {"a1": "node1", "b1": "node1"}, {"a1"}
+    assert list(carried_out(old("a1", "b1"), chosen).drained) == ["a1"]
+    nodes.stuck = set()
+    assert carried_out(old(done=("a1", "b1")), chosen).succeeded
+    assert nodes.drained == {}
+
+
+def test_drain_is_named_although_the_machine_that_has_the_name_now_needs_nothing(
+    nodes: Nodes, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = changed(settings, waves=["100%"])
+    killed_when_it_has_drained(nodes, old("node1"), chosen)
+    nodes.before = lambda _name: None
+    Inventory(monkeypatch, "node1", "node2")
+    nodes.drained, nodes.names = {"gpu1": nodes.drained["node1"]}, {"node1": "node9"}
+    outcome = carried_out(old("node2", done=("node1",)), chosen)
+    assert (list(outcome.drained), outcome.status) == (["node1"], Status.STOPPED)
+
+
+def test_node_whose_stack_is_not_whole_stays_drained_under_another_name_too(
+    nodes: Nodes, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = changed(settings, waves=["100%"])
+    nodes.breaks, nodes.code = {"activate.yml": {"node2"}}, codes.HOST_HANGS
+    assert list(carried_out(old("node1", "node2", "node3"), chosen).drained) == ["node2"]
+    nodes.breaks = {}
+    Inventory(monkeypatch, "node1", "gpu2", "node3")
+    nodes.drained, nodes.names = {"gpu2": nodes.drained["node2"]}, {"gpu2": "node2"}
+    outcome = carried_out(old(done=("node1", "gpu2", "node3")), chosen)
+    assert list(nodes.drained) == ["gpu2"]
+    assert "its node stays drained" in outcome.drained["gpu2"]
 
 
 @pytest.mark.parametrize("lists", [True, False])
@@ -402,7 +470,7 @@ def test_drain_of_a_host_that_left_the_inventory_is_named_once_with_the_command_
     killed_when_it_has_drained(nodes, old("node1", "node2"), chosen)
     nodes.before = lambda _name: None
     rollout = nodes.drained["node1"]
-    Inventory(monkeypatch, "node1")
+    Inventory(monkeypatch, "node2")
     states(monkeypatch, node2=stack("b", "a", a=True, b=True))
 
     def again() -> str:
@@ -416,8 +484,8 @@ def test_drain_of_a_host_that_left_the_inventory_is_named_once_with_the_command_
         return error_of(carried_out(old("node2") if how == "another rollout" else old(done=("node2",)), chosen))
 
     said = again()
-    assert "node1: this host was the node node1 of Slurm" in said
-    assert f"the node is still drained by the rollout {rollout};" in said
+    assert f"node1: this host was the node node1 of Slurm, which the rollout {rollout} drained" in said
+    assert "no host of the inventory is its machine. `scontrol show node node1` shows" in said
     assert "lift the drain: `scontrol update nodename=node1 state=resume`" in said
     if how != "nothing to do":
         assert newest(chosen).status is Status.STOPPED, "it is not called finished"
@@ -433,7 +501,7 @@ def test_host_that_is_only_left_out_is_not_named_and_its_drain_is_lifted_later(
     chosen = changed(settings, waves=["100%"])
     killed_when_it_has_drained(nodes, old("node1", "node2"), chosen)
     nodes.before = lambda _name: None
-    Inventory(monkeypatch)
+    Inventory(monkeypatch, "node1", "node2")
     assert carried_out(old("node2"), chosen).succeeded
     assert carried_out(old(done=("node2",)), chosen).succeeded
     assert list(nodes.drained) == ["node1"]
@@ -447,7 +515,7 @@ def test_host_that_left_the_inventory_disturbs_no_controller_that_works(
     chosen = changed(settings, waves=["100%"])
     killed_when_it_has_drained(nodes, old("node1"), chosen)
     nodes.before = lambda _name: None
-    Inventory(monkeypatch, "node1")
+    Inventory(monkeypatch, "node2")
     with Journal.open(chosen.journal, "somebody else", lambda _holder: True):
         monkeypatch.setattr(controller, "is_dead", lambda _holder: False)
         assert carried_out(old(done=("node2",)), chosen).succeeded
@@ -465,8 +533,22 @@ def test_without_a_recorded_drain_or_without_slurm_nobody_is_asked_for_drains(
         nodes.no_nodes = {"node1"}
         with pytest.raises(SystemExit):
             carried_out(old("node1"), chosen)
-    inventory = Inventory(monkeypatch, "node1")
+    inventory = Inventory(monkeypatch, "node2")
     nodes.before, nodes.ran = lambda _name: None, []
     for names in (("node1", "node2"), ("node2",)):
         assert carried_out(old(done=names), chosen.model_copy(update={"slurm": slurm})).succeeded
     assert (nodes.ran, inventory.asked) == ([], 0)
+
+
+def test_continued_rollback_does_not_record_the_drain_of_the_first_one_again(
+    nodes: Nodes, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = changed(settings, max_failures=2)
+    nodes.breaks, nodes.code, nodes.stuck = {"rollback.yml": {"node1"}}, codes.HOST_HANGS, {"node1"}
+    states(monkeypatch, **{name: stack("b", "a", a=True, b=True) for name in ("node1", "node2")})
+    with pytest.raises(HostError):
+        rollback.rollback(chosen, rollback.Request(), Output(as_json=True), plan=False)
+    states(monkeypatch, node2=stack("a", "b", a=True, b=True))
+    rollback.rollback(chosen, rollback.Request(limit=("node2",)), Output(as_json=True), plan=False)
+    with Journal.read(chosen.journal) as journal:
+        assert [one.host for one in journal.drains()] == ["node1"]

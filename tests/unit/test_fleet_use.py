@@ -20,7 +20,7 @@ from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import leases, playbook
 from neuraltalk_provision.site.events import Failure, PlayResults
-from tests.unit.fleet_model import NoJournal
+from tests.unit.fleet_model import NoJournal, no_drains
 from tests.unit.slurm import Cluster, node
 from tests.unit.test_host_use import lock
 
@@ -109,7 +109,7 @@ def test_return_under_a_run_is_refused_and_changes_nothing(tmp_path: Path) -> No
     stack = tmp_path / "stack"
     (stack / "generations" / "aaaa").mkdir(parents=True)
     (stack / "current").symlink_to("generations/aaaa")
-    activation = Activation("r1", settings, Output(), NoJournal())
+    activation = Activation("r1", settings, Output(), NoJournal(), no_drains(settings))
     hosts = Playbooks((), given(stack), {"here": Former()}, settings, Output(), activation)
     handle = lock(stack, "mine")
     (loss,) = hosts._give_back(["here"]).failed.values()
@@ -131,7 +131,7 @@ def test_return_of_a_host_that_never_got_the_new_generation_leaves_its_cudnn(tmp
         (stack / "generations" / name / "generation.json").write_text(f'{{"id": "{name}", "components": {{}}}}')
     (stack / "current").symlink_to("generations/aaaa")
     former = {"here": Former("aaaa", str(tmp_path / "no-cuda"))}
-    activation = Activation("r1", settings, Output(), NoJournal())
+    activation = Activation("r1", settings, Output(), NoJournal(), no_drains(settings))
     hosts = Playbooks((), given(stack), former, settings, Output(), activation)
     assert hosts._give_back(["here"]).failed == {}
     (stack / "current").unlink()
