@@ -104,15 +104,18 @@ class Drains:
 
     def _show(self, nodes: Mapping[str, Sequence[Node]]) -> None:
         self._shown |= {host: tuple(nodes[host]) for host in nodes}
-        lifted = [one for one in self._recorded() if one.is_lifted(self._where(one))] if nodes else ()
+        lifted = [one for one in self._recorded() if self._is_lifted(one, nodes)] if nodes else ()
         if lifted:
             self._records.undrained(dict.fromkeys(lifted, ""))
 
-    def _where(self, drain: Drain) -> Iterable[Node]:
-        """Where the nodes of a drain are looked for: two clusters can have nodes of the same name."""
+    def _is_lifted(self, drain: Drain, nodes: Mapping[str, Sequence[Node]]) -> bool:
+        """Whether hosts show now that a drain is lifted. Two clusters can have nodes of the same name: so only its own
+        host counts, as long as that is the same machine.
+        """
         if not self._is_lost(drain):
-            return self._shown.get(drain.host, ())
-        return [node for nodes in self._shown.values() for node in nodes]
+            return drain.is_lifted(nodes.get(drain.host, ()))
+        shown = any(node.name in drain.nodes for one in nodes.values() for node in one)
+        return shown and not self._drained_hosts(drain)
 
     def _drained_hosts(self, drain: Drain) -> set[str]:
         """The hosts that show a node of a lost drain as still drained by it."""

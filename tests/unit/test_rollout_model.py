@@ -185,7 +185,7 @@ def sites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Site
         (running, "_sleep", lambda seconds: found[-1].sleep(seconds)),
         (controller, "name", lambda: found[-1].name),
         (controller, "is_dead", lambda name: name != found[-1].name),
-        (inventory_names, "missing", lambda *_: frozenset()),
+        (inventory_names, "hosts", lambda _: None),
         (lock, "refuse_no_directory", lambda *_: None),
         (trust, "open_lock", lambda *_: empty),
         (trust, "open_with_digest", lambda *_: (empty, "ab" * 32)),
