@@ -29,7 +29,7 @@ def identify(file: Path, catalogue: Catalogue, given: str = "") -> tuple[str, Ar
         if artifact.per_platform:
             name = given or stem
             if name.startswith(f"{artifact.name}-"):
-                _refuse_platform(artifact, name.removeprefix(f"{artifact.name}-"))
+                refuse_platform(name.removeprefix(f"{artifact.name}-"), artifact)
                 return name, artifact
         elif given == artifact.name or (
             not given and any(fnmatch.fnmatch(file.name, glob) for glob in artifact.matches)
@@ -42,25 +42,16 @@ def identify(file: Path, catalogue: Catalogue, given: str = "") -> tuple[str, Ar
     )
 
 
-def _refuse_platform(artifact: Artifact, key: str) -> None:
-    """UsageError for a platform that no host can have."""
-    if target.split(key) is None:
-        meant = target.meant(key)
-        probably = f"You probably mean {artifact.file_name(meant)}. " if meant else ""
-        raise UsageError(
-            f"{artifact.name}-{key}: no host has the platform {key}",
-            advice=f"{probably}Name it {artifact.file_name()}; {_PLATFORM}",
-        )
-
-
-def refuse_platform(key: str) -> str:
-    """The platform key; UsageError if no host can have it."""
-    if target.split(key) is None:
-        meant = target.meant(key)
-        raise UsageError(
-            f"no host has the platform {key}", advice=(f"You probably mean {meant}. " if meant else "") + _PLATFORM
-        )
-    return key
+def refuse_platform(key: str, artifact: Artifact | None = None) -> str:
+    """The platform key; UsageError if no host can have it. `artifact` is the one in whose name the key stands."""
+    if target.split(key) is not None:
+        return key
+    begin, meant, form = "", target.meant(key), ""
+    if artifact:
+        begin, meant = f"{artifact.name}-{key}: ", meant and artifact.file_name(meant)
+        form = f"Name it {artifact.file_name()}; "
+    probably = f"You probably mean {meant}. " if meant else ""
+    raise UsageError(f"{begin}no host has the platform {key}", advice=f"{probably}{form}{_PLATFORM}")
 
 
 _PLATFORM = (

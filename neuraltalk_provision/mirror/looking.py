@@ -9,6 +9,7 @@ from pathlib import Path
 from neuraltalk_provision.catalogue import Artifact, Catalogue, Check
 from neuraltalk_provision.errors import MirrorError, naming
 from neuraltalk_provision.mirror import archive, marks, repositories, versions
+from neuraltalk_provision.mirror.identify import refuse_platform
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,11 @@ def refuse_at_first_sight(file: Path, name: str, artifact: Artifact, catalogue: 
 
 
 def look_into(file: Path, name: str, artifact: Artifact, catalogue: Catalogue) -> Seen:
-    """Check the contents of a file that is to be `name` in the lock. Raises MirrorError for any other file."""
+    """Check the contents of a file that is to be `name` in the lock. Raises MirrorError for any other file.
+
+    UsageError for a name with a platform that no host can have.
+    """
+    key = refuse_platform(name.removeprefix(f"{artifact.name}-"), artifact) if artifact.per_platform else ""
     check = catalogue.checks.get(artifact.name, Check())
     refuse_large(file, artifact, catalogue)
     what = check.what or artifact.name
@@ -52,7 +57,6 @@ def look_into(file: Path, name: str, artifact: Artifact, catalogue: Catalogue) -
     if artifact.name == "packages":
         texts.append(repositories.PACKAGES)
     contents = archive.inspect(file, artifact, edits, texts)
-    key = name.removeprefix(f"{artifact.name}-") if artifact.per_platform else ""
     held = _what_it_holds(file, artifact, key, contents)
     absent = [glob for glob in check.holds if not fnmatch.filter(contents.files, glob)]
     if absent:

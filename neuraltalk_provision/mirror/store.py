@@ -267,7 +267,7 @@ def _inspect_one(mirror: Path, entry: lock.Entry, catalogue: Catalogue) -> Findi
         return None
     try:
         looking.look_into(mirror / entry.file, entry.name, artifact, catalogue)
-    except MirrorError as error:
+    except (MirrorError, UsageError) as error:
         return Finding(entry.file, "unsafe", f"{error.message}. {error.advice}" if error.advice else error.message)
     return None
 

@@ -11,7 +11,7 @@ import pytest
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.catalogue.model import Artifact, Catalogue
 from neuraltalk_provision.errors import MirrorError, ProvisionError, UsageError
-from neuraltalk_provision.mirror import looking, store
+from neuraltalk_provision.mirror import incoming, lock, looking, store
 from tests.standin import archives as standins
 from tests.standin import caffemodel, pictures
 from tests.unit.archives import pack
@@ -189,6 +189,22 @@ def test_platform_that_no_host_has_is_refused_with_the_right_one(tmp_path: Path,
 )
 def test_platform_that_a_host_can_have_is_accepted(key: str) -> None:
     assert store.identify(Path(f"packages-{key}.tar"), CATALOGUE)[0] == f"packages-{key}"
+
+
+@pytest.mark.parametrize(
+    ("artifact", "member"), [("packages", "a_1_amd64.deb"), ("python-wheels", "a-1-cp310-cp310-manylinux1_x86_64.whl")]
+)
+def test_file_that_was_added_for_a_platform_that_no_host_has_is_told_by_verify(
+    tmp_path: Path, artifact: str, member: str
+) -> None:
+    """Hosts with Linux Mint had a platform of their own; the message was that a package is not for a machine without a
+    name, and the advice was to make the index again."""
+    name, mirror = f"{artifact}-linuxmint-21-x86_64", tmp_path / "mirror"
+    file = pack(mirror / f"{name}.tar", {member: "", "Packages": f"Filename: ./{member}\n"}, mode="w")
+    digest, size = incoming.digest(file)
+    entry = lock.Entry(name=name, file=file.name, sha256=digest, size=size, origin="", role="system_deps")
+    (finding,) = store.inspect(mirror, [entry], CATALOGUE)
+    assert f"no host has the platform linuxmint-21-x86_64. You probably mean {artifact}-ubuntu-22" in finding.detail
 
 
 DEB = {"./a_1_amd64.deb": "", "./b_1_all.deb": ""}
