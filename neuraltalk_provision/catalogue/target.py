@@ -47,10 +47,13 @@ CODENAMES = {
 }
 """{codename of a release, as in the names of apt's suites: (ID of the system, major version)}."""
 _MADE_OF = {
-    "linuxmint": {"20": "focal", "21": "jammy", "22": "noble", "5": "bullseye", "6": "bookworm", "7": "trixie"},
-    "pop": {"20": "focal", "22": "jammy", "24": "noble"},
-    "elementary": {"6": "focal", "7": "jammy", "8": "noble"},
-    "zorin": {"16": "focal", "17": "jammy", "18": "noble"},
+    "linuxmint": {
+        **{"18": "xenial", "19": "bionic", "20": "focal", "21": "jammy", "22": "noble"},
+        **{"4": "buster", "5": "bullseye", "6": "bookworm", "7": "trixie"},
+    },
+    "pop": {"18": "bionic", "20": "focal", "22": "jammy", "24": "noble"},
+    "elementary": {"5": "bionic", "6": "focal", "7": "jammy", "8": "noble"},
+    "zorin": {"15": "bionic", "16": "focal", "17": "jammy", "18": "noble"},
 }
 """{ID of a system that is made of Ubuntu or Debian: {its major version: the codename of that release}}."""
 _FORM = "<ID>-<major version>-<machine>, for example debian-12-x86_64 or centos-7-x86_64"
