@@ -135,7 +135,7 @@ def parse(key: str) -> Target:
         why = f"no system has the ID {name} in its os-release file"
         if made_of(name, major):
             why = f"hosts with {name} {major} have the platform of the release that it is made of"
-        elif close.startswith(f"{name}-"):
+        elif name in _MADE_OF or close.startswith(f"{name}-"):
             why = f"no release of {name} has the major version {major}"
         raise UsageError(f"{key}: {why}", advice=f"Did you mean {close}?")
     return Target(name, int(major), machine)

@@ -185,6 +185,7 @@ def test_empty_map_is_none() -> None:
         ("debain-12-x86_64", "no system has the ID debain"),
         ("../x-1-x86_64", "is not a platform"),
         ("pop-22-x86_64", "hosts with pop 22 have the platform of the release that it is made of"),
+        ("pop-2204-x86_64", "no release of pop has the major version 2204"),
     ],
 )
 def test_platform_that_no_host_has_is_refused(key: str, words: str) -> None:
