@@ -91,8 +91,7 @@ class Output:
     def error(self, error: ProvisionError, log: str = "") -> None:
         """Print an error, the advice, and the path of the command's log; with --json as one document."""
         if self.as_json:
-            told = {"error": completed(error.message), "advice": completed(error.advice)}
-            fields = {**told, "kind": type(error).__name__}
+            fields = {"error": error.message, "advice": error.advice, "kind": type(error).__name__}
             self.result({**error.document, **fields, **({"log": log} if log else {})})
             return
         self.warn(error.message, error.advice)
@@ -206,11 +205,16 @@ def _cell(text: str) -> str:
 
 
 def _as_json(value: Any, depth: int = 0) -> Any:
-    """The value in JSON's types: null for NaN, infinity and integers of 4096 bits or more; other objects as text."""
+    """The value in JSON's types: null for NaN, infinity and integers of 4096 bits or more; other objects as text.
+
+    Command lines in texts are complete, as in what is printed for people.
+    """
     if depth > _DEEPEST:
         return "(nested too deeply to be shown)"
-    if value is None or isinstance(value, bool | str):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        return completed(value)
     if isinstance(value, int):
         return int(value) if value.bit_length() < 4_096 else None
     if isinstance(value, float):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from neuraltalk_provision.again import completed, repeating
 from neuraltalk_provision.cli import main, rollout
 from neuraltalk_provision.errors import HostError
+from neuraltalk_provision.output import Output
 
 
 @pytest.mark.parametrize(
@@ -37,6 +39,14 @@ def test_command_line_is_complete(given: str, told: str, complete: str) -> None:
     with repeating(given.split(), main._options):
         assert completed(told) == complete
     assert completed(told) == told
+
+
+def test_command_lines_in_a_result_with_json_are_complete(capsys: pytest.CaptureFixture[str]) -> None:
+    """The cures of `provision drift --json` did not repeat the options that those of its tables repeat."""
+    with repeating(["drift", "-s", "a.yml"], main._options):
+        Output(as_json=True).result({"hosts": [{"cure": "`provision site --limit a`, then look", "found": "b"}]})
+    cure = "`provision site --limit a --settings a.yml`, then look"
+    assert json.loads(capsys.readouterr().out) == {"hosts": [{"cure": cure, "found": "b"}]}
 
 
 @pytest.mark.parametrize("as_json", [True, False])
