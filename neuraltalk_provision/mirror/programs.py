@@ -26,8 +26,10 @@ _BLOCK = 1 << 16
 _LINES = 40
 _LONGEST = 2_000
 _NAMESPACES = re.compile(
-    r"[ug]id_?map|sub[ug]id|user ?ns|user namespace|(unshare|clone).*(not permitted|denied)", re.IGNORECASE
+    r"[ug]id_map|new[ug]idmap|/etc/sub[ug]id|userns|user namespace|(unshare|clone).*(not permitted|denied)",
+    re.IGNORECASE,
 )
+"""What programs say about user namespaces; dpkg names the packages uidmap and libsubid4 that it installs."""
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,10 @@ def test_program_is_not_to_be_installed_if_a_limit_keeps_it_from_starting(
         ('Error: no subuid ranges found for user "ops" in /etc/subuid', True),
         ("E: dpkg: cannot configure python3", False),
         ("tar: /root/x: Permission denied", False),
+        ("Setting up uidmap (1:4.13+dfsg1-1) ...", False),
+        ("Unpacking libsubid4:amd64 (1:4.13+dfsg1-1) ...", False),
+        ("newuidmap: uid range [0-1) -> [1000-1001) not allowed", True),
+        ("Creating user nslcd with UID 101", False),
     ],
 )
 def test_program_that_may_not_use_user_namespaces_is_told_from_others(errors: str, denied: bool) -> None:
