@@ -83,7 +83,9 @@ _NO_THREAD = "can't start new thread"
 def limit_reached(error: BaseException | None) -> str:
     """What to do if an error is a limit of this machine for the processes of a user; empty for all other errors."""
     number = error.errno if isinstance(error, OSError) else errno.EAGAIN if str(error) == _NO_THREAD else None
-    if number not in _LIMITS:
+    # A process that cannot be started names no file; a file that is in use somewhere else does.
+    of_file = number == errno.EAGAIN and isinstance(error, OSError) and error.filename is not None
+    if number not in _LIMITS or of_file:
         return ""
     what, command, limit, unit = _LIMITS[number]
     return (

@@ -68,3 +68,12 @@ def test_limit_of_open_files_is_told_with_the_path_and_the_cure() -> None:
     with pytest.raises(MirrorError, match=words) as caught, naming("the mirror", "read", MirrorError):
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     assert "nofile in /etc/security/limits.conf" in caught.value.advice
+
+
+@pytest.mark.parametrize(("name", "advice"), [("/mnt/share/a", ""), (None, "`ulimit -u`")])
+def test_file_that_cannot_be_opened_now_is_not_a_limit_of_processes(name: str | None, advice: str) -> None:
+    """Both have the error number EAGAIN; an error of a process that cannot be started names no file."""
+    with pytest.raises(MirrorError) as caught, naming("/mnt/share", "read", MirrorError):
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), name)
+    assert advice in caught.value.advice
+    assert bool(advice) == bool(caught.value.advice)
