@@ -61,9 +61,10 @@ _PLATFORM = (
 
 
 def platforms_in(names: Iterable[str], catalogue: Catalogue) -> set[str]:
-    """The platforms for which the lock has artifacts."""
+    """The platforms for which the lock has artifacts, without those that no host can have."""
     heads = [f"{artifact.name}-" for artifact in catalogue.artifacts if artifact.per_platform]
-    return {name.removeprefix(head) for name in names for head in heads if name.startswith(head)}
+    keys = {name.removeprefix(head) for name in names for head in heads if name.startswith(head)}
+    return {key for key in keys if target.split(key)}
 
 
 def artifact_of(name: str, catalogue: Catalogue) -> Artifact | None:

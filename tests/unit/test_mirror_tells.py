@@ -11,7 +11,7 @@ import pytest
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.catalogue.model import Artifact, Catalogue
 from neuraltalk_provision.errors import MirrorError, ProvisionError, UsageError
-from neuraltalk_provision.mirror import incoming, lock, looking, store
+from neuraltalk_provision.mirror import identify, incoming, lock, looking, store
 from tests.standin import archives as standins
 from tests.standin import caffemodel, pictures
 from tests.unit.archives import pack
@@ -205,6 +205,12 @@ def test_file_that_was_added_for_a_platform_that_no_host_has_is_told_by_verify(
     entry = lock.Entry(name=name, file=file.name, sha256=digest, size=size, origin="", role="system_deps")
     (finding,) = store.inspect(mirror, [entry], CATALOGUE)
     assert f"no host has the platform linuxmint-21-x86_64. You probably mean {artifact}-ubuntu-22" in finding.detail
+
+
+def test_no_more_files_are_asked_for_a_platform_that_no_host_has() -> None:
+    """`mirror list` called files missing that `mirror add` refuses."""
+    names = ("packages-linuxmint-21-x86_64", "packages-debian-12-x86_64", "torch")
+    assert identify.platforms_in(names, CATALOGUE) == {"debian-12-x86_64"}
 
 
 DEB = {"./a_1_amd64.deb": "", "./b_1_all.deb": ""}
