@@ -85,7 +85,10 @@ _OF_A_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (_VAULT, INVENTORY_VAULT),
         # sudo-rs, the sudo of Ubuntu 26.04, asks for an interactive authentication, and is sorry and afraid.
         (r"missing sudo password|a password is required|interactive authentication is required", SUDO_PASSWORD),
-        (r"incorrect \w+ password\b|duplicate become password prompt", SUDO_PASSWORD_WRONG),
+        (
+            r"incorrect (?:\w+ )?password\b|incorrect authentication attempts|duplicate become password prompt",
+            SUDO_PASSWORD_WRONG,
+        ),
         (r"waiting for privilege escalation prompt", SUDO_SILENT),
         (r"Invalid become method specified", BECOME_UNKNOWN),
         (r"must have a tty", SUDO_TTY),

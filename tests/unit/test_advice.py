@@ -41,6 +41,9 @@ def failed(message: str, *, unreachable: bool = False, task: str = "Ask", **more
             "does not accept this ansible_become_password",
         ),
         ("Incorrect su password", False, "does not accept this ansible_become_password"),
+        # of a local connection, ansible-core 2.16
+        ("sudo: 3 incorrect password attempts", False, "does not accept this ansible_become_password"),
+        ("sudo: maximum 3 incorrect authentication attempts", False, "does not accept this ansible_become_password"),
         ("sudo: Account or password is expired, reset your password and try again", False, "log in once by hand"),
         ("/bin/sh: 1: sudo: not found", False, "install it, or set ansible_become_method"),
         ("/bin/sh: line 1: sudo: command not found", False, "install it, or set ansible_become_method"),
