@@ -181,6 +181,19 @@ def test_answer_about_processes_that_cannot_be_read_does_not_count_as_none(
         module.processes()
 
 
+@pytest.mark.parametrize("uuid", ["GPU-0", "[Not Supported]"])
+def test_card_whose_driver_lists_no_processes_is_free_if_its_memory_is(
+    answers: Callable[[dict[str, Any]], None], load: Callable[[str], ModuleType], tmp_path: Path, uuid: str
+) -> None:
+    """A GeForce with an old driver has one row that stands for no process."""
+    told = {"fields": BOTH, "gpu": [ROW % (0, 0, 300, "Default"), ROW % (1, 1, 500, "Default")]}
+    answers({**told, "compute-apps": [f"[Not Supported], {uuid}, [Not Supported]"]})
+    assert load("runs.launch").take_card("auto", 3000, {}, str(tmp_path))[0]["uuid"] == "GPU-0"
+    for hidden in ("[N/A]", "[Insufficient Permissions]"):
+        answers({"compute-apps": [f"{hidden}, GPU-0, [Not Supported]"]})
+        assert load("runs.launch").take_card("auto", 3000, {}, str(tmp_path))[0]["uuid"] == "GPU-1"
+
+
 def test_facts_take_the_driver_from_the_cards_and_a_card_is_seen(
     module: ModuleType, facts_of: Callable[[], dict[str, Any]], answers: Callable[[dict[str, Any]], None]
 ) -> None:

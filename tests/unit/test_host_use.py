@@ -197,6 +197,16 @@ def test_divided_card_with_memory_in_use_and_no_process_is_in_use(
         assert use()["hidden"] == hidden, (used, mig)
 
 
+def test_card_whose_driver_lists_no_processes_is_in_use_if_its_memory_is(
+    use: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plugins.module_utils.gpu.uses.in_container", lambda: False)
+    for used, hidden in ((4000, 1), (80, 0)):
+        gpu = [f"0, GPU-5f0a, GeForce GTX 1080, 8119, {used}, Default, [Not Supported], 390.48, [Not Supported]"]
+        nvidia_smi(tmp_path, monkeypatch, gpu=gpu, compute_apps=["[Not Supported], GPU-5f0a, [Not Supported]"])
+        assert use()["hidden"] == hidden, used
+
+
 def test_nvidia_smi_that_fails_is_a_problem(use: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nvidia_smi(tmp_path, monkeypatch)
     program(tmp_path / "bin" / "nvidia-smi", "#!/bin/sh\necho 'Failed to initialize NVML'; exit 9\n")

@@ -46,6 +46,8 @@ NEEDED = ("uuid", "name", "memory", "used")
 BROKEN = re.compile(r"\[?(GPU requires reset|GPU is lost)\]?\Z")
 """In place of any value of a card that computes no more. Its other values can look like those of an idle card."""
 NO_ANSWER = re.compile(r"\[?(Unknown Error|ERR!)\]?\Z")
+UNLISTED = "[Not Supported]"
+"""In place of a pid, in the one row of a card for which the driver lists no processes: an old driver for a GeForce."""
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 WARNED = 14
 """The exit code of nvidia-smi if the infoROM of a card is damaged. Everything is reported, and the card computes."""
@@ -118,7 +120,14 @@ def _fault(row):
 
 def processes():
     """[{pid, uuid, memory}] of the processes on the cards. Memory in MiB; None if it is not reported."""
-    return [_values(row) for row in query("compute-apps", PROCESS_FIELDS)]
+    return listed_processes()[0]
+
+
+def listed_processes():
+    """(the processes as of `processes`, whether the driver lists those of all cards)."""
+    rows = query("compute-apps", PROCESS_FIELDS)
+    listed = [_values(row) for row in rows if dict(row)["pid"] != UNLISTED]
+    return listed, len(listed) == len(rows)
 
 
 def driver():

@@ -10,7 +10,7 @@ __metaclass__ = type
 
 from ..host import process_info
 from ..rules.gpu import CARD, NONE
-from .cards import detect, in_container, processes, signs
+from .cards import detect, in_container, listed_processes, signs
 from ..host.texts import text_of
 
 IDLE_MEMORY = 600
@@ -21,8 +21,8 @@ def on_cards():
     """{processes, hidden, problem}: the processes that use cards, how many others do, and why this is not known.
 
     Each process is {pid, name, user, since, cards}. Hidden are processes of other containers, which nvidia-smi lists
-    without a pid of this host, and cards that are divided (MIG) or seen from a container, with memory in use but
-    without a process.
+    without a pid of this host, and cards with memory in use but without a process, if they are divided (MIG) or seen
+    from a container, or if the driver does not list the processes.
     """
     found = detect()
     if found["answer"] == NONE or found["answer"] != CARD and not _has_driver():
@@ -30,7 +30,7 @@ def on_cards():
     if found["answer"] != CARD:
         return {"processes": [], "hidden": 0, "problem": found["problem"]}
     try:
-        rows = processes()
+        rows, all_listed = listed_processes()
     except ValueError as error:
         return {"processes": [], "hidden": 0, "problem": text_of(error)}
     listed, cards_of, hidden = {}, {}, 0  # type: dict[int, object], dict[int, list[str]], int
@@ -42,7 +42,7 @@ def on_cards():
             listed[row["pid"]] = dict(_described(row["pid"]), cards=cards_of[row["pid"]])
     used = set(row["uuid"] for row in rows)
     for card in found["cards"]:
-        is_opaque = card["mig"] == "Enabled" or in_container()
+        is_opaque = card["mig"] == "Enabled" or not all_listed or in_container()
         if is_opaque and card["uuid"] not in used and (card["used"] or 0) >= IDLE_MEMORY:
             hidden += 1
     return {"processes": [listed[pid] for pid in sorted(listed)], "hidden": hidden, "problem": ""}
