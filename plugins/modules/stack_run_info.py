@@ -194,7 +194,7 @@ from ..module_utils.host.outcome import run_module
 from ..module_utils.rules.gpu import AUTO
 from ..module_utils.runs.account import account_for, as_account, owner_of
 from ..module_utils.runs.files import Run
-from ..module_utils.runs.leases import cards_now
+from ..module_utils.runs.free_cards import cards_now
 from ..module_utils.runs.probe import probe
 from ..module_utils.runs.slurm import queued
 from ..module_utils.runs.summary import details, follow, read_files, rows

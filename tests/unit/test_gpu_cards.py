@@ -243,7 +243,7 @@ def test_cards_of_a_host_whose_stack_does_not_use_them_are_not_free(
 ) -> None:
     """A sweep would give runs to them that cannot start."""
     answers({"fields": BOTH, "gpu": [ROW % (0, 0, 0, "Default")], "compute-apps": []})
-    cards_now = load("runs.leases").cards_now
+    cards_now = load("runs.free_cards").cards_now
     assert cards_now(str(tmp_path), 3000)["unusable"] == [
         f"nothing is installed at {tmp_path}/current: run `provision site` first"
     ]
@@ -270,14 +270,14 @@ def test_a_card_with_a_fault_hides_no_other_card(
     answers({"fields": BOTH, "gpu": [ROW % (0, 0, 0, "Default"), RESET], "compute-apps": []})
     card, remarks = load("runs.launch").take_card("auto", 3000, {}, str(tmp_path))
     stack_for_cards(tmp_path)
-    found = load("runs.leases").cards_now(str(tmp_path), 3000)
+    found = load("runs.free_cards").cards_now(str(tmp_path), 3000)
     assert (card["uuid"], [one["uuid"] for one in found["free"]], found["busy"]) == ("GPU-0", ["GPU-0"], [])
     assert 'card 1 (NVIDIA H100): nvidia-smi reports "GPU requires reset"' in found["unusable"][0]
     assert remarks == [f"not used: {found['unusable'][0]}"]
     assert trial.trial_environment("")[0] == {"CUDA_VISIBLE_DEVICES": "GPU-0"}
     assert (module.detect()["answer"], module.detect()["cards"]) == ("unknown", [])
     answers({"gpu": [RESET]})
-    assert load("runs.leases").cards_now(str(tmp_path), 3000)["free"] == []
+    assert load("runs.free_cards").cards_now(str(tmp_path), 3000)["free"] == []
     with pytest.raises(module.StackError, match=r'no card of this host can be used: card 1 .*"GPU requires reset"'):
         trial.trial_environment("")
 
@@ -291,11 +291,11 @@ def test_card_for_which_the_stack_has_no_code_is_used_by_nothing(
     old = (ROW % (1, 1, 0, "Default")).replace("9.0", "3.7")
     answers({"fields": BOTH, "gpu": [ROW % (0, 0, 9000, "Default"), old], "compute-apps": []})
     home = stack_for_cards(tmp_path)
-    manifest, launch, leases = load("host.manifest"), load("runs.launch"), load("runs.leases")
+    manifest, launch, free_cards = load("host.manifest"), load("runs.launch"), load("runs.free_cards")
     for archs, chosen in (("", "GPU-1"), ("9.0", "GPU-0")):
         manifest.write_seal(str(home), "a", {}, "digest", archs)
         assert launch.take_card("auto", 3000, {}, str(home))[0]["uuid"] == chosen
-        assert leases.cards_now(str(tmp_path), 3000)["free"][0]["uuid"] == chosen
+        assert free_cards.cards_now(str(tmp_path), 3000)["free"][0]["uuid"] == chosen
         assert manifest.built_for(str(home)) == archs
     manifest.write_seal(str(home), "a", {}, "digest", "7.0")
     words = r"card 0 .*is 9.0, and the stack is built for 7.0; card 1"

@@ -172,6 +172,12 @@ def test_everything_that_a_module_imports_is_sent(module: str) -> None:
                 assert node.module in sources, f"{name} imports {node.module}"
 
 
+def test_code_that_starts_runs_is_not_sent_to_hosts_with_modules_that_start_none() -> None:
+    """It is large, and all that imports the lock on the cards had it."""
+    launch = f"{plain_action.NAMESPACE}.module_utils.runs.launch"
+    assert not [module for module in PLAIN if launch in unpacked(plain_action.packed_sources(module))]
+
+
 @pytest.mark.parametrize("module", PLAIN)
 def test_options_are_simple(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Mapping[str, Mapping[str, Any]]] = []

@@ -12,17 +12,11 @@ import fcntl
 import os
 import time
 
-from ..gpu.cards import detect, listed_cards, processes
-from ..gpu.choice import sort_cards
 from ..host.errors import StackError
 from ..host.files import make_directory
-from ..host.manifest import built_for
 from .files import active
-from .launch import current_generation, needs_card
 from .locks import open_own, write_holder
 from ..rules import clock, layout
-from ..rules.gpu import NONE
-from ..host.texts import text_of
 
 LEASE_PATIENCE = 60.0
 """Seconds to wait for another start of a run on this host."""
@@ -83,20 +77,3 @@ def taken(root):
         if uuid and isinstance(uuid, str):
             found[uuid] = status["id"] if status["running"] else found.get(uuid, status["id"])
     return found
-
-
-def cards_now(root, memory):
-    """{free, unusable, busy}, as of `sort_cards`: which cards a run that needs this much memory (MiB) could use now.
-
-    StackError if that cannot be determined. If the stack of this host cannot use cards, none of them is free.
-    """
-    try:
-        generation = current_generation(root)
-        needs_card(generation, {})
-    except StackError as error:
-        return {"free": [], "unusable": [str(error)] * (detect()["answer"] != NONE), "busy": []}
-    found = listed_cards()
-    try:
-        return sort_cards(memory, found, processes() if found else [], taken(root), built_for(generation))
-    except ValueError as error:
-        raise StackError("it is not known which cards are free: %s" % text_of(error))
