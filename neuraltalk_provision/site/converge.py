@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from neuraltalk_provision import catalogue as catalogues
@@ -103,6 +103,7 @@ def planner(settings: Settings, limit: Sequence[str], known: HostStates | None, 
             share=share,
             unpack=unpack,
         )
+        decided = replace(decided, unclear=bool(chosen[host].refusals))
         if not limit or share or not decided.changes:
             return decided
         return decided.remarked(sharing.unasked(host, state.identity, settings.stack_root))

@@ -72,7 +72,7 @@ def verify(
         failure = "" if checks else failures.get(plan.host) or wrong
         # The current generation can have changed since the state was read: the result of the checks is newer.
         current = plan.current if isinstance(result, str) or not checks else PurePosixPath(result.generation).name
-        verdicts.append(Verdict(plan.host, (*_planned(plan), _generation(plan, current), *checks), failure, files))
+        verdicts.append(Verdict(plan.host, (*_planned(plan), *_generation(plan, current), *checks), failure, files))
     return tuple(verdicts)
 
 
@@ -94,17 +94,19 @@ def _planned(plan: HostPlan) -> list[Check]:
     return [Check(name=names.CARDS, passed=True, saw=plan.cards)] if plan.cards else []
 
 
-def _generation(plan: HostPlan, current: str) -> Check:
-    """Whether the current generation is the one that the mirror and the settings describe."""
+def _generation(plan: HostPlan, current: str) -> list[Check]:
+    """Whether the current generation is the one that the mirror and the settings describe; empty if that is unclear."""
+    if plan.unclear:
+        return []
     wanted = plan.recipe.id
     if current == wanted and not plan.unconfirmed:
-        return Check(name=names.GENERATION, passed=True, saw=f"generation {current} is current, as the recipe says")
+        return [Check(name=names.GENERATION, passed=True, saw=f"generation {current} is current, as the recipe says")]
     found = rules.generation(current)
     if plan.unconfirmed and current == wanted:
         evidence = f"{found} is current, but its activation was not confirmed: run `provision site`"
-        return Check(name=names.GENERATION, passed=False, saw=evidence)
+        return [Check(name=names.GENERATION, passed=False, saw=evidence)]
     evidence = (
         f"{found} is current, but the mirror and the settings describe generation {wanted}: run `provision site`, or "
         "use the mirror and the settings from which the current generation was built"
     )
-    return Check(name=names.GENERATION, passed=False, saw=evidence)
+    return [Check(name=names.GENERATION, passed=False, saw=evidence)]

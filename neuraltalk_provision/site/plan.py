@@ -36,9 +36,9 @@ class HostPlan:
     """What will be done on one host.
 
     `refusals` are reasons not to start, `cards` is the evidence whether it has cards that are used, and `over` is
-    the holder whose lease is replaced because it has ended. `versions` are those of what builds use, as far as it
-    is installed; `local` are in /usr/local. `skip_checks` are the rules that the inventory says not to apply.
-    `untried` says what was never tried. `share` says under which other name the work is done.
+    the holder whose lease is replaced because it has ended. `versions` are those of what builds use, if installed;
+    `local` are in /usr/local. `skip_checks` are the rules that the inventory says not to apply. `untried` says what
+    was never tried, `share` under which name the work is done, `unclear` that the choice of the recipe was refused.
     """
 
     host: str
@@ -48,6 +48,7 @@ class HostPlan:
     sealed: bool
     refusals: tuple[str, ...]
     take_over: bool = False
+    unclear: bool = False
     remark: str = ""
     swaps: bool = False
     cards: str = ""

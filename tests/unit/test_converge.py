@@ -16,13 +16,14 @@ from neuraltalk_provision.fleet.outcome import FleetOutcome, raise_failures
 from neuraltalk_provision.mirror import store
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Pip, Settings
-from neuraltalk_provision.site import converge, events, playbook, unpack
+from neuraltalk_provision.site import converge, events, operations, playbook, unpack
 from neuraltalk_provision.site.events import Change, Failure, PlayResults
 from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan
 from tests.unit import archives
 from tests.unit.catalogue import SMALL
 from tests.unit.plans import RECIPE, planned, state_of
+from tests.unit.test_operations import GOOD, proved, telling
 
 QUIET = Output(as_json=True)
 Runs = list[playbook.Request]
@@ -99,6 +100,19 @@ def test_token_of_an_index_is_in_no_recipe_and_a_new_one_builds_nothing_anew(set
     assert one == two == plain
     assert given.pop("provision_pip_index_url") == "https://bot:s3cr3t@index.example/simple"
     assert "s3cr3t" not in json.dumps(given)
+
+
+def test_generation_is_compared_with_none_if_the_cards_are_refused(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The recipe of the plan is then one without GPU, which `site` would never build there."""
+    state = state_of("converged")
+    broken = state.model_copy(update={"gpu": state.gpu.model_copy(update={"problem": "NVIDIA-SMI has failed"})})
+    telling(monkeypatch, PlayResults(results=(proved("node1", GOOD, generation="ffff0000ffff0000"),)))
+    for seen, expected in ((state, ["generation", "stamps"]), (broken, ["plan", "stamps"])):
+        plans = converge.make_plans(settings, (), HostStates({"node1": seen}))
+        (verdict,) = operations.verify(plans, settings, QUIET)
+        assert [check.name for check in verdict.checks if check.name != "cards"] == expected
 
 
 def test_converged_site_runs_nothing_and_says_so(settings: Settings, runs: Callable[..., Runs]) -> None:
