@@ -15,7 +15,6 @@ from neuraltalk_provision.errors import EXIT_FINE, InterruptError, UsageError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.base import plain
 from neuraltalk_provision.results.one_run import SetAside
-from neuraltalk_provision.rules.gpu import AUTO
 from neuraltalk_provision.runs import hosts
 from neuraltalk_provision.runs.progress import ending
 from neuraltalk_provision.runs.progress.ending import RunEnd
@@ -161,8 +160,7 @@ def show_plan(runs: Sequence[RunSpec], where: str, output: Output) -> None:
     """Print the runs that would be started."""
     for run in runs:
         given = " ".join(f"-{name} {value}" for name, value in sorted(run.arguments.items()))
-        gpu = run.gpu.removeprefix(f"{AUTO}:")
-        card = "" if gpu == spec.PROCESSOR else f" on GPU {gpu}, with {run.memory} MiB free"
+        card = "" if run.gpu == spec.PROCESSOR else f" on GPU {run.gpu}, with {run.memory} MiB free"
         after = f" after {run.needs}" if run.needs else ""
         origin = f", from the {run.parent['choose']} model of {run.parent['id']}" if run.parent else ""
         until = "".join(f", until {what} {number}" for what, number in (run.until or {}).items())

@@ -134,7 +134,8 @@ def _start(shares: tuple[Share, ...], settings: Settings, output: Output, plan: 
             run.show_plan(share.runs, share.slot.host, output)
             continue
         try:
-            result = hosts.start(share.runs, share.slot.host, settings)
+            # Until then another process can begin on a card that was free.
+            result = hosts.start(share.runs, share.slot.host, settings, only_idle=True)
         except (KeyboardInterrupt, InterruptError):
             every = [one for all_runs in shares for one in all_runs.runs]
             done = [name for one in started for name in one["runs"]]

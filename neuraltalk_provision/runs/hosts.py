@@ -23,12 +23,13 @@ from neuraltalk_provision.results.one_run import (
     SubmittedRun,
 )
 from neuraltalk_provision.results.run import RunDetailsResult, RunsResult
+from neuraltalk_provision.rules.gpu import AUTO
 from neuraltalk_provision.rules.texts import some
 from neuraltalk_provision.runs.progress import health, listing, log, record
 from neuraltalk_provision.runs.progress.ending import RunEnd
 from neuraltalk_provision.runs.progress.state import RunState
 from neuraltalk_provision.runs.request import unsure
-from neuraltalk_provision.runs.request.spec import RunSpec
+from neuraltalk_provision.runs.request.spec import PROCESSOR, RunSpec
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import advice, host_results, playbook
 from neuraltalk_provision.site.events import Failure
@@ -148,13 +149,17 @@ def _ask_one(site: Site, ids: Sequence[str]) -> str:
     return f"{found.id} was found on {found.host}: --host {found.host} asks only this host." if found else LEAVE_OUT
 
 
-def start(runs: Sequence[RunSpec], host: str, settings: Settings) -> StartedRun:
+def start(runs: Sequence[RunSpec], host: str, settings: Settings, *, only_idle: bool = False) -> StartedRun:
     """Start runs, one after the other on one card; returns the host's result for the first.
 
-    Raises HostError if they cannot be started; then none was started, unless the error says that this is not known.
+    With `only_idle` they get their card only if nothing computes on it. Raises HostError if they cannot be started;
+    then none was started, unless the error says that this is not known.
     """
+    request = {**_options(runs), "state": "started"}
+    if only_idle and runs[0].gpu != PROCESSOR:
+        request["gpu"] = f"{AUTO}:{runs[0].gpu}"
     with unsure.starting(runs, host):
-        return _change(OneRunResult[StartedRun], host, settings, {**_options(runs), "state": "started"}).run
+        return _change(OneRunResult[StartedRun], host, settings, request).run
 
 
 def submit(runs: Sequence[RunSpec], host: str, sbatch: Sequence[str], settings: Settings) -> SubmittedRun:

@@ -77,7 +77,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Started:
     """What is started, and where; host two takes nothing that is called `bad`."""
     asked: Started = []
 
-    def start(runs: Sequence[RunSpec], host: str, settings: object) -> StartedRun:
+    def start(runs: Sequence[RunSpec], host: str, settings: object, *, only_idle: bool = False) -> StartedRun:
+        assert only_idle == bool(runs[0].sweep)
         if any(run.id.startswith("bad") and host == "two" for run in runs):
             raise HostError("two: its disk is full")
         asked.append((tuple(runs), host))
@@ -101,9 +102,9 @@ def test_sweep_is_dealt_out_over_the_free_cards_one_of_each_host_in_turn(
     assert code == 0
     placed = [(host, runs[0].gpu, [run.id for run in runs]) for runs, host in started]
     assert placed == [
-        ("one", "auto:GPU-a", ["s-1", "s-4"]),
-        ("two", "auto:GPU-c", ["s-2"]),
-        ("one", "auto:GPU-b", ["s-3"]),
+        ("one", "GPU-a", ["s-1", "s-4"]),
+        ("two", "GPU-c", ["s-2"]),
+        ("one", "GPU-b", ["s-3"]),
     ]
     assert "one, GPU-a: s-1 runs, then s-4" in out
     assert [run.arguments["seed"] for runs, _host in started for run in runs] == ["1", "4", "2", "3"]
@@ -125,6 +126,9 @@ def test_sweep_that_is_planned_starts_nothing_and_one_without_a_card_says_so(
     hosts()
     code, out, _ = provision(capsys, "sweep", sweep_file(), "--plan")
     assert (code, out.count("would run on"), out.count("on GPU GPU-a, with")) == (0, 4, 2)
+    code, out, _ = provision(capsys, "sweep", sweep_file(), "--plan", "--json")
+    share = json.loads(out)["plan"][0]
+    assert (share["slot"]["gpu"], share["runs"][0]["gpu"]) == ("GPU-a", "GPU-a")
     hosts(free={"one": (), "two": ()}, unusable={"one": ("card 1: x",)}, busy={"one": ("card 0: y",), "two": ("z",)})
     code, _, err = provision(capsys, "sweep", sweep_file())
     words = "no GPU is free on any host\none: not used: card 1: x; card 0: y\ntwo: not used: z"

@@ -96,6 +96,18 @@ def test_start_hands_on_what_is_to_run(monkeypatch: pytest.MonkeyPatch, asked: l
     assert (run["id"], run["requested"]) == ("run-1", {"gpuid": "-1"})
 
 
+@pytest.mark.parametrize(
+    ("gpu", "only_idle", "sent"),
+    [("GPU-a", True, "auto:GPU-a"), ("GPU-a", False, "GPU-a"), ("none", True, "none")],
+)
+def test_card_that_has_to_be_idle_is_requested_so(
+    monkeypatch: pytest.MonkeyPatch, asked: list[playbook.Request], gpu: str, only_idle: bool, sent: str
+) -> None:
+    host_says(monkeypatch, asked, [STARTED])
+    hosts.start([replace(TRAIN, gpu=gpu)], "node1", Settings(), only_idle=only_idle)
+    assert asked[0].variables["provision_run"]["gpu"] == sent
+
+
 def test_host_that_cannot_start_it_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = PlayResults(failures=(Failure("node1", "Start the run", "this host already has a run called run-1"),))
     monkeypatch.setattr(playbook, "run", lambda request: playbook.Outcome(2, failed))

@@ -284,7 +284,7 @@ def test_runs_are_dealt_out_evenly_and_stages_of_one_stay_together() -> None:
     dealt = sweep.spread(sets, [Slot("one", "GPU-a"), Slot("two", "GPU-b")])
     assert [(share.slot.host, len(share.runs)) for share in dealt] == [("one", 6), ("two", 4)]
     assert [run.id for run in dealt[1].runs] == ["s-2-base", "s-2-finetune", "s-4-base", "s-4-finetune"]
-    assert {run.gpu for run in dealt[1].runs} == {"auto:GPU-b"}
+    assert {run.gpu for run in dealt[1].runs} == {"GPU-b"}
     assert len(sweep.spread(sets[:1], [Slot("one", "a"), Slot("two", "b")])) == 1
     with pytest.raises(UsageError, match="no GPU is free on any host"):
         sweep.spread(sets, [])

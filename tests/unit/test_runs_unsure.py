@@ -56,7 +56,7 @@ def test_sweep_that_is_interrupted_names_what_it_has_started(
     where = runs_of_hosts.Site((), dict.fromkeys(["one", "two", "three"], told))
     monkeypatch.setattr(runs_of_hosts, "query", lambda *given, **more: where)
 
-    def start(runs: object, host: str, settings: object) -> object:
+    def start(runs: object, host: str, settings: object, **_more: object) -> object:
         if host == "two":
             raise KeyboardInterrupt
         return started_run("/log")

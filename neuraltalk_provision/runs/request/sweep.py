@@ -13,10 +13,9 @@ from pydantic import Field, StrictInt, model_validator
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.field_words import Strict
-from neuraltalk_provision.rules.gpu import AUTO
 from neuraltalk_provision.runs.request import stages
 from neuraltalk_provision.runs.request.document import Number, RunDocument, Value, as_argument
-from neuraltalk_provision.runs.request.spec import PROCESSOR, RunSpec
+from neuraltalk_provision.runs.request.spec import RunSpec
 
 MOST = 10_000
 """The largest number of runs in a sweep."""
@@ -149,9 +148,7 @@ def spread(sets: Sequence[Sequence[RunSpec]], slots: Sequence[Slot], reasons: Se
         )
     shares = []
     for place, slot in enumerate(slots):
-        # Until its runs are started, another process can begin on a card that was free.
-        gpu = slot.gpu if slot.gpu == PROCESSOR else f"{AUTO}:{slot.gpu}"
-        mine = [replace(run, gpu=gpu) for runs in sets[place :: len(slots)] for run in runs]
+        mine = [replace(run, gpu=slot.gpu) for runs in sets[place :: len(slots)] for run in runs]
         if mine:
             shares.append(Share(slot, tuple(mine)))
     return tuple(shares)
