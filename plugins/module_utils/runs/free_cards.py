@@ -12,8 +12,9 @@ from ..gpu.cards import detect, listed_cards, processes
 from ..gpu.choice import sort_cards
 from ..host.errors import StackError
 from ..host.manifest import built_for
+from ..host.stamps import read_stamps
 from ..host.texts import text_of
-from .launch import current_generation, needs_card
+from .launch import NO_GPU_PART, current_generation
 from .leases import taken
 from ..rules.gpu import NONE
 
@@ -25,7 +26,8 @@ def cards_now(root, memory):
     """
     try:
         generation = current_generation(root)
-        needs_card(generation, {})
+        if "cutorch" not in read_stamps(generation):
+            raise StackError(NO_GPU_PART)
     except StackError as error:
         return {"free": [], "unusable": [str(error)] * (detect()["answer"] != NONE), "busy": []}
     found = listed_cards()

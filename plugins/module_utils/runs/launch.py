@@ -47,6 +47,7 @@ main(sys.argv[1:])
 """
 CHECK_TIMEOUT = 600
 """Seconds that the check of a data set may take."""
+NO_GPU_PART = "the stack on this host was built without GPU support: it has no cutorch"
 
 
 def lay_out(run, arguments, program, generation, stopped=lambda: False):
@@ -216,7 +217,7 @@ def needs_card(generation, arguments):
     """Return the arguments with the backend that this generation has for a card. StackError if it has none."""
     stamps = read_stamps(generation)
     if "cutorch" not in stamps:
-        raise StackError("the stack on this host was built without GPU support: it has no cutorch. Use --gpu none")
+        raise StackError("%s. Use --gpu none" % NO_GPU_PART)
     backend = arguments.get("backend") or ("cudnn" if "cudnn-rock" in stamps else "nn")
     if backend == "cudnn" and "cudnn-rock" not in stamps:
         raise StackError(
