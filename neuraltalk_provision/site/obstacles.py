@@ -110,7 +110,7 @@ def _elsewhere(state: HostState, recipe: Recipe, builds: Sequence[str], shares: 
             # The mirror's archive has the packages of a bare host; how many files others have is not known.
             files = FILES if path == "/usr" and packages else FEW_FILES
             yield from _too_small(path, directory, large.get(path, 0), files)
-        elif not of_packages and {"torch", "python"} & set(builds):
+        elif not of_packages and "torch" in builds:
             if not directory.writable:
                 yield f"{path} cannot be written, but compilers need it: chmod 1777 {path}, or mount it for writing"
             yield from _too_small(path, directory, SCRATCH, FEW_FILES)

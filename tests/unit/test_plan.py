@@ -167,7 +167,7 @@ def test_directories_outside_the_stack_root_need_this_much_and_no_more(
         state = HostState.model_validate({**HOSTS["bare"]["state"], "outside": {path: given}})
         found = list(obstacles(state, recipe, ("packages", "torch"), pushed=True, shares=shares))
         assert len(found) == refused
-        assert list(obstacles(state, recipe, ("weights",), pushed=True)) == []
+        assert list(obstacles(state, recipe, ("weights", "python"), pushed=True)) == []
 
 
 def test_scripts_of_packages_run_only_with_dpkg_and_mounts_are_named_if_they_are_known() -> None:
