@@ -54,7 +54,7 @@ def test_lease_is_held_from_one_playbook_to_the_next_and_then_given_back(run_mod
     root = tmp_path / "the stack's root"
     assert take(run_module, root, A)["lease"]["holder"] == A
     assert take(run_module, root, A)["changed"] is False
-    with pytest.raises(ModuleError, match=r"pid 7 on alpha \(machine m\) has had it since 20.* UTC, for `site`"):
+    with pytest.raises(ModuleError, match=r'pid 7 on alpha \(machine m\) has had it since 20.* UTC, for "site"'):
         take(run_module, root, B)
     assert release(run_module, root, A)["lease"] is None
     assert take(run_module, root, B)["lease"]["holder"] == B

@@ -218,13 +218,22 @@ def test_what_a_run_takes_is_written_down(run_module: Run, root: Path, generatio
     assert samples[-1]["cpu"] > 0.2
 
 
+def replace_program(file: Path, text: str) -> None:
+    """Replace a program that can be running: nobody can write to the file of one."""
+    new = file.with_suffix(".new")
+    new.write_text(text)
+    new.chmod(0o755)
+    new.replace(file)
+
+
 def test_card_is_seen_with_the_process_on_it(
     cards: None, run_module: Run, root: Path, data: Path, tmp_path: Path, supervisor: ModuleType, runs: ModuleType
 ) -> None:
     started = start(root, "one", "eval.lua", {"model": str(data / "m.t7")}, gpu="auto")
     smi = tmp_path / "smi" / "nvidia-smi"
-    known = smi.read_text().replace("esac", f"--query-compute-apps=*) echo '{started['pid']}, GPU-1, 3007';;\nesac")
-    smi.write_text(known)
+    replace_program(
+        smi, smi.read_text().replace("esac", f"--query-compute-apps=*) echo '{started['pid']}, GPU-1, 3007';;\nesac")
+    )
     sample = sampling.sample(runs.Run(str(root), "one"), started["pid"], started["card"], time.time())
     assert sample["on"] == [{"pid": started["pid"], "uuid": "GPU-1", "memory": 3007}]
     assert (sample["used"], sample["utilization"]) == (63, 0)
@@ -237,8 +246,7 @@ def test_nvidia_smi_that_hangs_keeps_nobody_from_seeing_the_end(
 ) -> None:
     program(generation, "th", f"while ! test -e '{tmp_path}/go'; do sleep 0.05; done")
     start(root, "one", "eval.lua", {"model": str(data / "m.t7")}, gpu="auto")
-    smi = tmp_path / "smi" / "nvidia-smi"
-    smi.write_text("#!/bin/sh\nexec sleep 30\n")
+    replace_program(tmp_path / "smi" / "nvidia-smi", "#!/bin/sh\nexec sleep 30\n")
     until(lambda: "nvidia-smi does not answer" in (root / "runs" / "one" / "samples").read_text())
     (tmp_path / "go").touch()
     assert ended(run_module, root, "one")["exit_code"] == 0
