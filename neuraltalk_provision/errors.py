@@ -87,10 +87,16 @@ def limit_reached(error: BaseException | None) -> str:
     of_file = number == errno.EAGAIN and isinstance(error, OSError) and error.filename is not None
     if number not in _LIMITS or of_file:
         return ""
+    return f"{raise_limit(number, hard=False)}."
+
+
+def raise_limit(number: int, *, hard: bool) -> str:
+    """How to raise the limit behind EMFILE or EAGAIN, without a full stop; `ulimit` cannot raise a hard one."""
     what, command, limit, unit = _LIMITS[number]
+    first = "" if hard else f"`{command}`, "
     return (
-        f"Raise the limit of {what}: `{command}`, {limit} in /etc/security/limits.conf, or {unit} of the systemd unit "
-        "that runs the command."
+        f"Raise the limit of {what}: {first}{limit} in /etc/security/limits.conf, or {unit} of the systemd unit that "
+        "runs the command"
     )
 
 

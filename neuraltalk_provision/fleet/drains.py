@@ -30,7 +30,7 @@ class Records(Protocol):
         """Record that these drains are lifted; with words, that no host of the inventory has the node of one."""
 
     def past(self) -> Past:
-        """What earlier rollouts say of hosts."""
+        """The results of earlier rollouts on each host."""
 
 
 class Drains:

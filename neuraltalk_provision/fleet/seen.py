@@ -100,7 +100,7 @@ class Seen:
 
     @property
     def own_nodes(self) -> tuple[Node, ...]:
-        """The nodes of Slurm that the host alone is."""
+        """The nodes of Slurm for this host, without those of machines that share its stack root."""
         return self.slurm.nodes if self.slurm else ()
 
     @property

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
 import resource
 from collections.abc import Sequence
 from pathlib import Path
 
-from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.errors import UsageError, raise_limit
 
 LONGEST_LIMIT = 65536
 """Bytes of a list of hosts that is given on Ansible's command line."""
@@ -53,8 +54,7 @@ def forks(wanted: int) -> int:
         raise UsageError(
             f"a process of this machine may open only {hard} files at the same time (`ulimit -Hn`), and a playbook "
             f"needs {FEWEST_FILES}",
-            advice="Nothing was done on any host. Raise this limit: nofile in /etc/security/limits.conf, or "
-            "LimitNOFILE of the systemd unit that runs the command.",
+            advice=f"Nothing was done on any host. {raise_limit(errno.EMFILE, hard=True)}.",
         )
     raised = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))

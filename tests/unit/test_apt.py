@@ -379,7 +379,7 @@ def test_sources_of_this_machine_serve_other_releases_of_its_system(
 def test_machine_that_is_made_of_ubuntu_serves_hosts_with_that_ubuntu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of its sources, those of Ubuntu; its own packages are for itself."""
+    """Of the sources of Linux Mint, those of Ubuntu are used: its own packages are not for Ubuntu."""
     sources = (
         "Types: deb\nURIs: https://mint.example.org\nSuites: xia\nComponents: main\n\n"
         "Types: deb\nURIs: https://ubuntu.example.org\nSuites: noble noble-updates\nComponents: main universe\n"

@@ -28,6 +28,7 @@ def killed_when_it_has_drained(nodes: Nodes, survey: Survey, chosen: Settings) -
     killed_at(nodes, 0)
     with pytest.raises(SystemExit):
         carried_out(survey, chosen)
+    nodes.before = lambda _name: None
 
 
 def test_command_with_nothing_to_do_lifts_no_drain_of_a_controller_that_works(nodes: Nodes, settings: Settings) -> None:
@@ -234,7 +235,6 @@ def test_node_of_a_host_that_may_not_be_whole_stays_drained_while_it_is_staged(
     chosen = changed(settings, waves=["100%"])
     survey = replace(old("node1"), plans=(replace(planned("bare"), current="aaaa", former="aaaa"),))
     killed_when_it_has_drained(nodes, survey, chosen)
-    nodes.before = lambda _name: None
     open_ = replace(survey, plans=tuple(replace(plan, unconfirmed=True) for plan in survey.plans))
     outcome = carried_out(open_, chosen, Phase.STAGE_ONLY)
     assert list(nodes.drained) == list(outcome.drained) == ["node1"]
@@ -369,7 +369,6 @@ def test_drain_of_a_killed_command_is_lifted_although_its_host_has_another_name_
     """Slurm shows the same node, drained for the same rollout. A drain of another site stays."""
     chosen = changed(settings, waves=["100%"])
     killed_when_it_has_drained(nodes, old("node1"), chosen)
-    nodes.before = lambda _name: None
     Inventory(monkeypatch, "gpu1", "other")
     nodes.drained = {"gpu1": nodes.drained["node1"], "other": "of-another-site"}
     nodes.names = {"gpu1": "node1"}
@@ -389,7 +388,6 @@ def test_drain_of_a_host_that_shows_no_node_is_named_and_looked_for_again(
     """For example, slurmd was not started after a reboot, or the directory with Slurm's programs is not mounted."""
     chosen = changed(settings, waves=["100%"])
     killed_when_it_has_drained(nodes, old("node1"), chosen)
-    nodes.before = lambda _name: None
     setattr(nodes, how, {"node1"})
     said = error_of(carried_out(old(done=("node1",)), chosen))
     assert "it is not known whether its node of Slurm is still drained by us" in said
@@ -404,7 +402,6 @@ def test_drain_of_a_renamed_host_is_not_given_up_before_every_host_was_asked(
 ) -> None:
     chosen = changed(settings, waves=["100%"])
     killed_when_it_has_drained(nodes, old("node1"), chosen)
-    nodes.before = lambda _name: None
     Inventory(monkeypatch, "node2", "gpu1")
     nodes.drained, nodes.names = {"gpu1": nodes.drained["node1"]}, {"gpu1": "node1"}
     survey = replace(old(done=("node2",)), aside=(replace(OFF, host="gpu1"),) if why == "off" else ())
@@ -427,7 +424,6 @@ def test_drain_is_named_although_the_machine_that_has_the_name_now_needs_nothing
 ) -> None:
     chosen = changed(settings, waves=["100%"])
     killed_when_it_has_drained(nodes, old("node1"), chosen)
-    nodes.before = lambda _name: None
     Inventory(monkeypatch, "node1", "node2")
     nodes.drained, nodes.names = {"gpu1": nodes.drained["node1"]}, {"node1": "node9"}
     outcome = carried_out(old("node2", done=("node1",)), chosen)
@@ -455,7 +451,6 @@ def test_drain_is_not_forgotten_because_another_machine_has_the_name_of_its_host
     """The machine that was node1 is listed as gpu1 now, or not at all."""
     chosen = changed(settings, waves=["100%"])
     killed_when_it_has_drained(nodes, old("node1"), chosen)
-    nodes.before = lambda _name: None
     nodes.drained = {"gpu1": nodes.drained["node1"]}
     nodes.names = {"gpu1": "node1", "node1": "node9"}
     outcome = carried_out(old(done=("node1", "gpu1") if lists else ("node1",)), chosen)
@@ -468,7 +463,6 @@ def test_drain_of_a_host_that_left_the_inventory_is_named_once_with_the_command_
 ) -> None:
     chosen = changed(settings, waves=["100%"], max_failures=1)
     killed_when_it_has_drained(nodes, old("node1", "node2"), chosen)
-    nodes.before = lambda _name: None
     rollout = nodes.drained["node1"]
     Inventory(monkeypatch, "node2")
     states(monkeypatch, node2=stack("b", "a", a=True, b=True))
@@ -500,7 +494,6 @@ def test_host_that_is_only_left_out_is_not_named_and_its_drain_is_lifted_later(
 ) -> None:
     chosen = changed(settings, waves=["100%"])
     killed_when_it_has_drained(nodes, old("node1", "node2"), chosen)
-    nodes.before = lambda _name: None
     Inventory(monkeypatch, "node1", "node2")
     assert carried_out(old("node2"), chosen).succeeded
     assert carried_out(old(done=("node2",)), chosen).succeeded
@@ -514,7 +507,6 @@ def test_host_that_left_the_inventory_disturbs_no_controller_that_works(
 ) -> None:
     chosen = changed(settings, waves=["100%"])
     killed_when_it_has_drained(nodes, old("node1"), chosen)
-    nodes.before = lambda _name: None
     Inventory(monkeypatch, "node2")
     with Journal.open(chosen.journal, "somebody else", lambda _holder: True):
         monkeypatch.setattr(controller, "is_dead", lambda _holder: False)

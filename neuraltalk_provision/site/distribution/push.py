@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from neuraltalk_provision import rates
-from neuraltalk_provision.errors import UsageError
+from neuraltalk_provision.errors import UsageError, raise_limit
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.pushed import Place, PushedFileResult, Received
 from neuraltalk_provision.rules import clock, codes, pieces
@@ -125,8 +125,8 @@ def _refuse_too_many(hosts: int) -> None:
         raise UsageError(
             f"{hosts} hosts must receive at the same time, but this machine lets a process open files only for "
             f"{possible} (ulimit -Hn)",
-            advice="Nothing was sent. Raise the limit of open files (nofile in /etc/security/limits.conf, LimitNOFILE "
-            f"of a systemd unit), or push to at most {possible} hosts at a time with --to.",
+            advice=f"Nothing was sent. {raise_limit(errno.EMFILE, hard=True)}. Or push to at most {possible} hosts at "
+            "a time with --to.",
         )
 
 

@@ -124,7 +124,7 @@ def processes():
 
 
 def listed_processes():
-    """(the processes as of `processes`, whether the driver lists those of all cards)."""
+    """(what `processes` returns, and whether the driver lists the processes of all cards)."""
     rows = query("compute-apps", PROCESS_FIELDS)
     listed = [_values(row) for row in rows if dict(row)["pid"] != UNLISTED]
     return listed, len(listed) == len(rows)
