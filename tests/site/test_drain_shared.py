@@ -25,10 +25,22 @@ ONE, TWO = LAB.containers
 PATIENCE = 240
 JOB = f"""
 before=$(readlink {ROOT}/current)
-{ROOT}/current/bin/with-stack luajit -e "require 'nn'; require('sys').sleep(SECONDS); require 'paths'" || exit 3
+{ROOT}/current/bin/with-stack luajit -e "
+    require 'nn'
+    for _ = 1, SECONDS do
+        local asked = io.open('/tmp/end-$SLURM_JOB_ID')
+        if asked then break end
+        require('sys').sleep(1)
+    end
+    require 'paths'" || exit 3
 test "$before" = "$(readlink {ROOT}/current)" && touch /tmp/ended-$SLURM_JOB_ID
 """
-"""A job that loads the stack at its beginning and at its end, and fails if another generation is current by then."""
+"""A job that loads the stack at its beginning and at its end, and fails if another generation is current by then.
+
+It ends after SECONDS, or when it is asked to end.
+"""
+LONG = 600
+"""Seconds of a job that does not end before a test asks it to."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +109,16 @@ def state(job: str) -> str:
     return slurm.state(ONE, job)
 
 
-def running(name: str, seconds: int) -> str:
+def running(name: str, seconds: int = LONG) -> str:
     """A job that runs on this node; its number."""
     job = submit(name, seconds)
     until(f"job {job}", lambda: state(job) == "RUNNING", PATIENCE)
     return job
+
+
+def ask_to_end(job: str, name: str) -> None:
+    """Let a job on this node end within a second."""
+    Host(name).run(f"touch /tmp/end-{job}")
 
 
 def ended_well(job: str, name: str) -> bool:
@@ -122,11 +139,12 @@ def drained(name: str) -> bool:
 @pytest.mark.parametrize("place", [0, 1], ids=["its own job", "a job of the other node"])
 def test_disk_is_changed_when_no_node_has_a_job(cluster: Cluster, place: int) -> None:
     name = LAB.containers[place]
-    job = running(name, 30)
+    job = running(name)
     command = cluster.start()
     until("the drain", lambda: drained(name), PATIENCE)
     waits = submit(name, 1)
     assert (cluster.current, state(job)) == (FORMER, "RUNNING")
+    ask_to_end(job, name)
     end("provision site", command).ended_with(0)
     assert ended_well(job, name)
     until("the job that waited", lambda: state(waits) == "COMPLETED", PATIENCE)
@@ -142,7 +160,7 @@ def test_jobs_on_both_nodes_are_waited_for(cluster: Cluster) -> None:
 
 
 def test_host_whose_disk_is_used_by_another_node_is_skipped(cluster: Cluster) -> None:
-    job = running(TWO, 60)
+    job = running(TWO)
     document = cluster.command("--busy", "skip", "--json").document
     assert (cluster.current, state(job)) == (FORMER, "RUNNING")
     assert document["activated"] == []
@@ -150,13 +168,14 @@ def test_host_whose_disk_is_used_by_another_node_is_skipped(cluster: Cluster) ->
 
 
 def test_killed_controller_leaves_drains_that_are_lifted_after_the_next_one(cluster: Cluster) -> None:
-    job = running(TWO, 40)
+    job = running(TWO)
     command = cluster.start()
     until("the drain", lambda: drained(TWO), PATIENCE)
     command.send_signal(signal.SIGKILL)
     command.communicate()
     assert (cluster.current, state(job)) == (FORMER, "RUNNING")
     assert cluster.status()["rollout"]["status"] == "running"
+    ask_to_end(job, TWO)
     cluster.command("--resume").ended_with(0)
     assert ended_well(job, TWO)
     free(cluster)
@@ -164,10 +183,11 @@ def test_killed_controller_leaves_drains_that_are_lifted_after_the_next_one(clus
 
 def test_rollback_waits_for_the_jobs_too(cluster: Cluster) -> None:
     cluster.command().ended_with(0)
-    job = running(TWO, 30)
+    job = running(TWO)
     command = cluster.site.directory.start("rollback")
     until("the drain", lambda: drained(TWO), PATIENCE)
     assert (cluster.current, state(job)) == (cluster.wanted, "RUNNING")
+    ask_to_end(job, TWO)
     end("provision rollback", command).ended_with(0)
     assert ended_well(job, TWO)
     assert cluster.current == FORMER
