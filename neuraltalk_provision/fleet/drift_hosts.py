@@ -12,7 +12,6 @@ from neuraltalk_provision.errors import ProvisionError
 from neuraltalk_provision.fleet.drift import Report, compare
 from neuraltalk_provision.fleet.findings import Accepted
 from neuraltalk_provision.fleet.observed import Observed
-from neuraltalk_provision.mirror import lock, trust
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.settings import Settings
@@ -27,12 +26,12 @@ def report(settings: Settings, limit: Sequence[str], output: Output, accepted: A
     lock cannot be read, and UsageError if the settings or the inventory are wrong.
     """
     catalogue = catalogues.load()
-    lock.refuse_no_directory(settings.mirror)
-    listed = trust.open_lock(settings).by_name()
+    listed = converge.open_mirror(settings)
     with output.working("reading the states of the hosts"):
         found = host_state.read_each(settings, catalogue, limit)
     if not listed:
-        converge.make_plans(settings, limit, found)  # raises the error for a mirror without artifacts
+        # This raises the error that names the files for these hosts.
+        converge.planner(settings, limit, found, listed, take_over=False)
     observed = [Observed(one.host, unasked=advice.explain(one)) for one in found.failures]
     plans = []
     for host, state in found.states.items():

@@ -93,6 +93,7 @@ def survey(
             f"the inventory {inventories.named(settings.inventory)} has none of the hosts of the rollout",
             advice=f"Give the inventory with which it was begun. {UNCHANGED}",
         )
+    listed = converge.open_mirror(settings)
     found = host_state.read_each(settings, catalogues.load(), there)
     aside = [Aside(host, f"{host}: {play_errors.REMOVED}", codes.HOST_REFUSED) for host in gone]
     aside += [failed(one) for one in found.failures]
@@ -106,7 +107,7 @@ def survey(
             states[host] = state
     plans: tuple[HostPlan, ...] = ()
     if states:
-        plans, failures = _plans(settings, () if named else limit, HostStates(states), output, take_over)
+        plans, failures = _plans(settings, () if named else limit, HostStates(states), listed, output, take_over)
         aside += [failed(one) for one in failures]
     aside += _without_builder(plans, {one.host for one in aside} | {plan.host for plan in plans if plan.refusals})
     aside += [Aside(plan.host, "\n".join(plan.refusals), codes.HOST_REFUSED) for plan in plans if plan.refusals]
@@ -119,13 +120,18 @@ def survey(
 
 
 def _plans(
-    settings: Settings, limit: Sequence[str], states: HostStates, output: Output, take_over: bool
+    settings: Settings,
+    limit: Sequence[str],
+    states: HostStates,
+    listed: converge.Artifacts,
+    output: Output,
+    take_over: bool,
 ) -> tuple[tuple[HostPlan, ...], tuple[Failure, ...]]:
     """(the plans, the failures of hosts whose package manager could not be asked).
 
     Who unpacks is decided first: such a host is not refused for what only a build needs.
     """
-    plan = converge.planner(settings, limit, states, take_over=take_over)
+    plan = converge.planner(settings, limit, states, listed, take_over=take_over)
     plans = plan({})
     cached = sources.cached(plans, settings, output)
     plans = sources.with_remarks(plan(cached.unpacks) if cached.unpacks else plans, cached.remarks)

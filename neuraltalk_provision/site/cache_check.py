@@ -92,13 +92,14 @@ def prepare(settings: Settings, generation: str = "", on: str = "", *, take_over
     `generation` is the id of the entry; it can be empty if the hosts need only one that the cache has. Raises
     UsageError if there is no such entry or no such host, HostError if no host answers.
     """
+    listed = converge.open_mirror(settings)
     states = host_state.read_each(settings, catalogues.load(), [on] if on else [])
     if not states.states:
         raise advice.host_error(states.failures)
-    plans = converge.make_plans(settings, (), HostStates(states.states), take_over=take_over)
+    plans = converge.planner(settings, (), HostStates(states.states), listed, take_over=take_over)({})
     entry = _entry(plans, settings, generation)
     without = HostStates({host: _without(state, entry.id) for host, state in states.states.items()})
-    bare = converge.make_plans(settings, (), without, take_over=take_over)
+    bare = converge.planner(settings, (), without, listed, take_over=take_over)({})
     refusals = {plan.host: plan.refusals for plan in bare}
     second = second_builder.choose(entry, plans, states.states, refusals, on)
     return Again(entry, second, next(plan for plan in (plans if second.own else bare) if plan.host == second.host))

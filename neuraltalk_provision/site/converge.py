@@ -60,6 +60,8 @@ class SiteOutcome:
         }
 
 
+Artifacts = Mapping[str, lock.Entry]
+"""{name of the artifact: its entry in the lock}."""
 Planner = Callable[[Mapping[str, Unpack]], tuple[HostPlan, ...]]
 """Makes a plan for every host; those in {host: what it unpacks} do not build."""
 
@@ -67,19 +69,26 @@ Planner = Callable[[Mapping[str, Unpack]], tuple[HostPlan, ...]]
 def make_plans(
     settings: Settings, limit: Sequence[str] = (), known: HostStates | None = None, *, take_over: bool = False
 ) -> tuple[HostPlan, ...]:
-    """A plan for every host, as if each of them builds; see `planner`."""
-    return planner(settings, limit, known, take_over=take_over)({})
+    """A plan for every host, as if each of them builds; see `planner`. Hosts are asked if `known` is not given."""
+    listed = open_mirror(settings)
+    known = known or host_state.read(settings, catalogues.load(), limit)
+    return planner(settings, limit, known, listed, take_over=take_over)({})
 
 
-def planner(settings: Settings, limit: Sequence[str], known: HostStates | None, *, take_over: bool) -> Planner:
-    """What makes the plans. Reads the mirror, and the state of each host unless `known` contains it, once.
+def open_mirror(settings: Settings) -> Artifacts:
+    """What the lock lists. Raises MirrorError if the mirror cannot be used, so this comes before hosts are asked."""
+    lock.refuse_no_directory(settings.mirror)
+    return trust.open_lock(settings).by_name()
+
+
+def planner(
+    settings: Settings, limit: Sequence[str], known: HostStates, listed: Artifacts, *, take_over: bool
+) -> Planner:
+    """What makes the plans, from the states of the hosts and what `open_mirror` returned. MirrorError if it is empty.
 
     With `take_over` a lease is not a reason to refuse: the operator says that its holder has ended.
     """
     catalogue = catalogues.load()
-    lock.refuse_no_directory(settings.mirror)
-    listed = trust.open_lock(settings).by_name()
-    known = known or host_state.read(settings, catalogue, limit)
     if not listed:
         raise _empty_mirror(settings, catalogue, known)
     chosen = recipes.of_hosts(known.states, settings, catalogue, listed)

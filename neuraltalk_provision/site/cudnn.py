@@ -10,7 +10,6 @@ from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.catalogue.facts import made_for
 from neuraltalk_provision.errors import MirrorError, UsageError
 from neuraltalk_provision.host_names import lines
-from neuraltalk_provision.mirror import trust
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.base import plain
 from neuraltalk_provision.results.checks import CudnnSwapResult, CudnnTree, LibraryUser
@@ -66,12 +65,12 @@ def work(
     `cuda` names the CUDA directory; without it each host must have only one. Raises UsageError and MirrorError
     before any host is changed, and HostError that names every host that refused or failed.
     """
+    archive, version = _archive(settings, output) if verb == "swap" else ({}, "")
     states = host_state.read(settings, catalogues.load(), limit, cuda).states
     if verb != "status":
         leases.refuse(states, take_over)
         states = _each_machine_once(states, settings.stack_root, output)
     trees = _trees(states, cuda)
-    archive, version = _archive(settings, output) if verb == "swap" else ({}, "")
     if archive:
         _refuse_other_release(archive["file"], trees)
     request = playbook.Request.of_site(
@@ -164,7 +163,7 @@ def _tree(host: str, state: HostState, requested: str) -> Toolkit:
 
 def _archive(settings: Settings, output: Output) -> tuple[dict[str, Any], str]:
     """The mirror's cuDNN archive, hashed and inspected, and the version that it contains."""
-    entry = trust.open_lock(settings).by_name().get(ARCHIVE)
+    entry = converge.open_mirror(settings).get(ARCHIVE)
     if entry is None:
         raise MirrorError(
             f"{settings.mirror} has no cuDNN archive",

@@ -41,10 +41,13 @@ class Verdict:
 
 def verify_hosts(settings: Settings, limit: Sequence[str], output: Output) -> tuple[Verdict, ...]:
     """A verdict for every host, from its state now; a host whose state cannot be read has failed."""
+    listed = converge.open_mirror(settings)
     found = host_state.read_each(settings, catalogues.load(), limit)
-    failed = [Verdict(failure.host, (), advice.explain(failure)) for failure in found.failures]
-    verified = verify(converge.make_plans(settings, limit, found), settings, output) if found.states else ()
-    return tuple(sorted((*failed, *verified), key=lambda verdict: verdict.host))
+    verdicts = [Verdict(failure.host, (), advice.explain(failure)) for failure in found.failures]
+    if found.states:
+        plans = converge.planner(settings, limit, found, listed, take_over=False)({})
+        verdicts += verify(plans, settings, output)
+    return tuple(sorted(verdicts, key=lambda verdict: verdict.host))
 
 
 def verify(

@@ -19,7 +19,6 @@ from neuraltalk_provision.site import plan as plans
 from neuraltalk_provision.site.differing import differences
 from neuraltalk_provision.site.events import Failure, PlayResults
 from neuraltalk_provision.site.host_state import HostStates
-from neuraltalk_provision.site.plan import HostPlan
 from tests.unit.plans import HOSTS
 from tests.unit.test_build_once import GENERATION, Fleet, bare, fleet
 from tests.unit.test_cache import tar
@@ -47,7 +46,8 @@ class Site:
         self.failing: dict[str, PlayResults] = {}
         self.owners = ["nn", ""]
         monkeypatch.setattr(host_state, "read_each", self.read_each)
-        monkeypatch.setattr(converge, "make_plans", self.make_plans)
+        monkeypatch.setattr(converge, "open_mirror", lambda _: {})
+        monkeypatch.setattr(converge, "planner", self.planner)
         monkeypatch.setattr(converge, "check_mirror", lambda *_: None)
         monkeypatch.setattr(playbook, "run", self.run)
 
@@ -57,12 +57,11 @@ class Site:
     def read_each(self, _settings: Any, _catalogue: Any, limit: list[str]) -> HostStates:
         return HostStates({host: state for host, state in self.states.items() if not limit or host in limit})
 
-    def make_plans(
-        self, _settings: Any, limit: Any, known: HostStates | None = None, *, take_over: bool = False
-    ) -> tuple[HostPlan, ...]:
+    def planner(
+        self, _settings: Any, _limit: Any, known: HostStates, _listed: Any, *, take_over: bool
+    ) -> converge.Planner:
         self.take_over = take_over
-        states = known.states if known else {host: self.states[host] for host in limit}
-        return tuple(plans.plan(host, state, GENERATION) for host, state in states.items())
+        return lambda _: tuple(plans.plan(host, state, GENERATION) for host, state in known.states.items())
 
     def run(self, request: playbook.Request, *more: object) -> playbook.Outcome:
         name = request.playbook.removesuffix(".yml")

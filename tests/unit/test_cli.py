@@ -638,6 +638,8 @@ def test_verify_is_code_1_where_one_host_did_not_pass(
 ) -> None:
     good = operations.Verdict("node1", (Check(name="stamps", passed=True, saw="3 stamps"),))
     bad = operations.Verdict("node2", (), "the host returned no checks")
+    Path("mirror").mkdir()
+    monkeypatch.setattr(converge, "planner", lambda *_, **__: lambda unpacks: ())
     for verdicts, expected in (((good,), 0), ((good, bad), 1), ((bad,), 1)):
         monkeypatch.setattr(operations, "verify", lambda *given, these=verdicts: these)
         assert provision(capsys, "verify")[0] == expected

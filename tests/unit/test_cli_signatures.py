@@ -80,6 +80,18 @@ def test_command_that_uses_the_mirror_refuses_an_unsigned_lock(
     assert (code, json.loads(out)["kind"]) == (2, "MirrorError")
 
 
+@pytest.mark.parametrize("verb", [*USING, "drift", "cache verify", "cudnn swap"])
+@pytest.mark.parametrize(("more", "words"), [("", "is not signed as"), (" --mirror gone", "no such mirror directory")])
+def test_mirror_that_cannot_be_used_is_an_error_before_hosts_are_asked(
+    capsys: Capture, site: Path, monkeypatch: pytest.MonkeyPatch, verb: str, more: str, words: str
+) -> None:
+    """On a large fleet it was told only after some minutes, although it has nothing to do with the hosts."""
+    for name in ("read", "read_each"):
+        monkeypatch.setattr(host_state, name, lambda *_: pytest.fail("hosts were asked"))
+    code, _, err = provision(capsys, *f"{verb}{more}".split())
+    assert (code, words in err) == (2, True), err
+
+
 @pytest.mark.parametrize("verb", ["site --plan", "variables"])
 def test_signed_lock_is_used(capsys: Capture, site: Path, key: Path, verb: str) -> None:
     allow(site, f"alice {public(key)}")
@@ -195,7 +207,7 @@ def test_no_command_reads_the_lock_but_by_the_function_that_checks_its_signature
     for file in package.rglob("*.py"):
         for name in calls(file) & READERS:
             readers.setdefault(name, set()).add(str(file.relative_to(package)))
-    assert readers["trust.open_lock"] == {"fleet/drift_hosts.py", "site/converge.py", "site/cudnn.py"}
+    assert readers["trust.open_lock"] == {"site/converge.py"}
     assert readers["trust.open_with_digest"] == {
         "fleet/command.py",
         "image/make.py",

@@ -132,7 +132,8 @@ def test_host_of_a_rollout_that_the_inventory_lost_is_set_aside(
         return host_state.HostStates({})
 
     monkeypatch.setattr(host_state, "read_each", read)
-    settings = Settings(inventory=inventory)
+    (inventory.parent / "mirror").mkdir()
+    settings = Settings(inventory=inventory, mirror=inventory.parent / "mirror")
     found = survey.survey(settings, ["node1", "node7", "node2"], Output(as_json=True), named=True)
     assert asked == [("node1", "node2")]
     assert [(one.host, one.code) for one in found.aside] == [("node7", "host.refused")]

@@ -53,12 +53,13 @@ class World:
         self.tried: list[str] = []
         self.refused: dict[str, str] = {}
         monkeypatch.setattr(host_state, "read_each", lambda *_: HostStates(self.states))
+        monkeypatch.setattr(converge, "open_mirror", lambda _: {})
         monkeypatch.setattr(converge, "planner", self.planner)
         monkeypatch.setattr(packages, "tried", self.try_packages)
         monkeypatch.setattr(packs, "fits", self.fits)
         self.reasons: dict[str, tuple[str, ...]] = {}
 
-    def planner(self, _settings: Any, _limit: Any, known: HostStates, **_more: Any) -> converge.Planner:
+    def planner(self, _settings: Any, _limit: Any, known: HostStates, _listed: Any, **_more: Any) -> converge.Planner:
         return lambda unpacks: tuple(
             plans.plan(host, state, GENERATION, unpack=unpacks.get(host)) for host, state in known.states.items()
         )
