@@ -150,6 +150,28 @@ def test_a_lost_card_among_others_is_not_left_out(
         assert (result["answer"], "GPU is lost" in result["problem"]) == ("unknown", True)
 
 
+@pytest.mark.parametrize(
+    ("words", "place", "fault"),
+    [
+        ("GPU 0000:3B:00.0: GPU is lost.  Reboot the system to recover this GPU", "0000:3B:00.0", "GPU is lost"),
+        ("GPU3: 0000:04:00.0: Unknown Error", "3: 0000:04:00.0", "Unknown Error"),
+        ("gpu 0000:65:00.0: Not Found", "0000:65:00.0", "Not Found"),
+    ],
+)
+def test_a_card_that_the_driver_cannot_reach_hides_no_other_card(
+    machine: Callable[..., None], load: Callable[[str], ModuleType], tmp_path: Path, words: str, place: str, fault: str,
+) -> None:  # fmt: skip
+    """nvidia-smi prints this instead of the row of the card, in every query, and the rows of the others."""
+    line = f'echo "Unable to determine the device handle for {words}"'
+    machine(smi=f'case $1 in *gpu=*) echo "{ROW % (0, 0, 0, "Default")}";; esac; {line} >&2; exit 15')
+    stack_for_cards(tmp_path)
+    found = load("runs.free_cards").cards_now(str(tmp_path), 3000)
+    assert ([one["uuid"] for one in found["free"]], found["busy"]) == (["GPU-0"], [])
+    assert found["unusable"][0].startswith(f'card {place}: nvidia-smi reports "{fault}"')
+    with pytest.raises(ValueError, match=f"GPU-0.*{place} .{fault}"):
+        load("runs.launch").choose_card("7", 0, load("gpu.cards").cards(), [], {}, "")
+
+
 PROCESSES = r"""#!/bin/sh
 # Two processes, as NVIDIA prints them: the fields that are asked for, without quotes.
 for pid in 1234 4711; do

@@ -135,6 +135,16 @@ def test_sample_says_what_could_not_be_determined(
     assert "No such process" in samples[0]["problem"]
 
 
+def test_sample_tells_that_the_card_of_the_run_is_gone(
+    load: Callable[[str], ModuleType], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sampling = load("runs.sampling")
+    monkeypatch.setattr(sampling.cards, "processes", list)
+    monkeypatch.setattr(sampling.cards, "cards", lambda: [{"uuid": None, "used": None, "utilization": None}])
+    found = sampling.sample(load("runs.files").Run(str(root), "x"), 0, {"uuid": "GPU-1"}, 0.0)
+    assert (found["on"], found["problem"]) == ([], "nvidia-smi does not list GPU-1 any more")
+
+
 def test_stage_whose_end_cannot_be_written_continues_until_it_can(
     load: Callable[[str], ModuleType],
     supervisor: ModuleType,

@@ -49,6 +49,8 @@ NO_ANSWER = re.compile(r"\[?(Unknown Error|ERR!)\]?\Z")
 UNLISTED = "[Not Supported]"
 """In place of a pid, in the one row of a card for which the driver lists no processes: an old driver for a GeForce."""
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+LOST = re.compile(r"Unable to determine the device handle for GPU\s*(\S.*?):\s+([^:.]+?)\s*(?:\.|\Z)", re.IGNORECASE)
+"""In place of the row of a card that the driver cannot reach, in every query; the other cards have their rows."""
 WARNED = 14
 """The exit code of nvidia-smi if the infoROM of a card is damaged. Everything is reported, and the card computes."""
 WARNING = "WARNING: infoROM is corrupted"
@@ -63,7 +65,10 @@ class AbsentError(ValueError):
 
 
 def query(what, fields):
-    """The rows of an nvidia-smi query as [[(our name, text)]]. ValueError with its message if it fails."""
+    """(the rows of an nvidia-smi query, [[(our name, text)]]; [(place, fault)] of cards that the driver cannot reach).
+
+    ValueError with its message if it fails.
+    """
     names = ",".join(name for name, _ours in fields)
     argv = ["nvidia-smi", "--query-%s=%s" % (what, names), "--format=csv,noheader,nounits"]
     text, rc = output_of(argv, environment=login_path())
@@ -71,16 +76,17 @@ def query(what, fields):
         raise AbsentError(ABSENT)
     if rc != 0 and UNKNOWN_FIELD in text:
         raise FieldError(text.strip())
-    if rc not in (0, WARNED):
+    lost = [found.groups() for found in map(LOST.match, text.splitlines()) if found]
+    if rc not in (0, WARNED) and not lost:
         raise ValueError(text.strip() or "nvidia-smi ended with %s" % rc)
     rows = []
     for cells in csv.reader(text.encode("utf-8").splitlines() if PY2 else io.StringIO(text)):
         cells = [as_text(cell).strip() for cell in cells]
         if len(cells) == len(fields):
             rows.append([(pair[1], cell) for pair, cell in zip(fields, cells)])
-        elif "".join(cells) not in EMPTY and not cells[0].startswith(WARNING):
+        elif "".join(cells) not in EMPTY and not cells[0].startswith(WARNING) and not LOST.match(cells[0]):
             raise ValueError("nvidia-smi reports: %s" % ", ".join(cells)[:500])
-    return rows
+    return rows, lost
 
 
 def _values(row):
@@ -96,15 +102,19 @@ def _value(name, cell):
 
 
 def cards(newer=NEWER):
-    """Every card. What its driver does not report is None. Memory in MiB. `fault` is empty if the card works."""
+    """Every card. What its driver does not report is None. Memory in MiB. `fault` is empty if the card works.
+
+    Of a card that the driver cannot reach, `index` is its place as nvidia-smi names it.
+    """
     try:
-        rows = query("gpu", CARD_FIELDS + newer)
+        rows, lost = query("gpu", CARD_FIELDS + newer)
     except FieldError as error:
         if not newer:
             raise
         known = tuple(pair for pair in newer if '"%s"' % pair[0] not in text_of(error))
         return cards(known if known != newer else ())
-    return [_card(row) for row in rows]
+    unknown = dict((name, None) for _theirs, name in CARD_FIELDS + NEWER)
+    return [_card(row) for row in rows] + [dict(unknown, index=place, fault=fault) for place, fault in lost]
 
 
 def _card(row):
@@ -125,7 +135,7 @@ def processes():
 
 def listed_processes():
     """(what `processes` returns, and whether the driver lists the processes of all cards)."""
-    rows = query("compute-apps", PROCESS_FIELDS)
+    rows, _lost = query("compute-apps", PROCESS_FIELDS)
     listed = [_values(row) for row in rows if dict(row)["pid"] != UNLISTED]
     return listed, len(listed) == len(rows)
 

@@ -25,7 +25,7 @@ def choose_card(requested, memory, cards, processes, leased, archs):
     name = uuid or requested
     considered = [card for card in cards if name in (AUTO, str(card["index"]), card["uuid"])]
     if not considered:
-        there = ", ".join("%(index)s (%(uuid)s)" % card for card in cards)
+        there = ", ".join("%s (%s)" % (card["index"], card["uuid"] or card["fault"]) for card in cards)
         raise ValueError("there is no card called %s; the cards of this host are: %s" % (name, there))
     found = sort_cards(memory, considered, processes, leased, archs, kind == AUTO)
     if not found["free"]:
@@ -49,7 +49,7 @@ def sort_cards(memory, cards, processes, leased, archs, only_idle=True):
 
 
 def _said(card, reason):
-    return "card %s (%s): %s" % (card["index"], card["name"], reason)
+    return "card %s%s: %s" % (card["index"], " (%s)" % card["name"] if card["name"] else "", reason)
 
 
 def reasons_against_all(cards, archs):

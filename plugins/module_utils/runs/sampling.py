@@ -114,7 +114,9 @@ def sample(run, group, card, now):
                 if process["pid"] in pids
             ]
             mine = [entry for entry in cards.cards() if entry["uuid"] == card["uuid"]]
-            result.update((key, mine[0][key]) for key in ("used", "utilization") if mine)
+            if not mine:
+                raise ValueError("nvidia-smi does not list %s any more" % card["uuid"])
+            result.update((key, mine[0][key]) for key in ("used", "utilization"))
         except ValueError as error:
             result["problem"] = text_of(error)
     return result
