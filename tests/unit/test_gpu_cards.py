@@ -245,10 +245,40 @@ def test_a_trial_sees_one_card_that_it_can_use(
     """cutorch opens a context on every card that it sees, and ends where it cannot."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     answers({"fields": BOTH, "gpu": rows, "compute-apps": ["4711, GPU-0, 2844"]})
-    variables, reasons = trial.trial_environment("")
+    variables, reasons = trial.trial_environment("", {})
     assert (variables, len(reasons)) == (({"CUDA_VISIBLE_DEVICES": chosen}, 0) if chosen else ({}, 2))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    assert trial.trial_environment("") == ({}, [])
+    assert trial.trial_environment("", {}) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    ("modes", "chosen"),
+    [
+        (("Exclusive_Process", "Default"), "GPU-1"),
+        (("Default", "Exclusive_Process"), "GPU-0"),  # the run and the trial can both use it
+        (("Exclusive_Process", "Exclusive_Process"), None),
+    ],
+)
+def test_a_trial_keeps_no_run_out_of_its_card(
+    trial: ModuleType, answers: Callable[[dict[str, Any]], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    modes: tuple[str, str], chosen: str | None,
+) -> None:  # fmt: skip
+    """A run reserves its card some seconds before its program uses it; on such a card a second process ends the run."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    tried: list[dict[str, str]] = []
+    monkeypatch.setattr(trial, "taken", lambda root: {"GPU-0": "base"} if root == str(tmp_path) else {})
+    monkeypatch.setattr(trial, "try_part", lambda *given: tried.append(given[4]) or [])
+    used = 0 if modes[0] == "Exclusive_Process" else 79000  # so that nothing speaks for the second card
+    rows = [ROW % (0, 0, 0, modes[0]), ROW % (1, 1, used, modes[1])]
+    answers({"fields": BOTH, "gpu": rows, "compute-apps": [] if chosen else ["4711, GPU-1, 2844"]})
+    stack = stack_for_cards(tmp_path)
+    if chosen:
+        trial.try_on_card(str(stack), {}, "log", "")
+        assert tried == [{"CUDA_VISIBLE_DEVICES": chosen}]
+    else:
+        with pytest.raises(trial.StackError, match=r"run base uses it, .* Exclusive_Process; card 1 .*: pid 4711"):
+            trial.try_on_card(str(stack), {}, "log", "")
+        assert tried == []
 
 
 def stack_for_cards(root: Path) -> Path:
@@ -297,12 +327,12 @@ def test_a_card_with_a_fault_hides_no_other_card(
     assert (card["uuid"], [one["uuid"] for one in found["free"]], found["busy"]) == ("GPU-0", ["GPU-0"], [])
     assert 'card 1 (NVIDIA H100): nvidia-smi reports "GPU requires reset"' in found["unusable"][0]
     assert remarks == [f"not used: {found['unusable'][0]}"]
-    assert trial.trial_environment("")[0] == {"CUDA_VISIBLE_DEVICES": "GPU-0"}
+    assert trial.trial_environment("", {})[0] == {"CUDA_VISIBLE_DEVICES": "GPU-0"}
     assert (module.detect()["answer"], module.detect()["cards"]) == ("unknown", [])
     answers({"gpu": [RESET]})
     assert load("runs.free_cards").cards_now(str(tmp_path), 3000)["free"] == []
     with pytest.raises(module.StackError, match=r'no card of this host can be used: card 1 .*"GPU requires reset"'):
-        trial.trial_environment("")
+        trial.trial_environment("", {})
 
 
 def test_card_for_which_the_stack_has_no_code_is_used_by_nothing(
@@ -325,7 +355,7 @@ def test_card_for_which_the_stack_has_no_code_is_used_by_nothing(
     with pytest.raises(module.StackError, match=words):
         launch.take_card("auto", 3000, {}, str(home))
     with pytest.raises(module.StackError, match=r"no card of this host can be used: " + words):
-        trial.trial_environment("7.0")
+        trial.trial_environment("7.0", {})
 
 
 @pytest.mark.parametrize(
@@ -437,7 +467,7 @@ def test_no_card_is_told_by_what_is_not_there(
     assert (facts["answer"], facts["cards"], facts["problem"]) == ("none", [], "")
     assert facts["evidence"]
     assert module.listed_cards() == []
-    assert trial.trial_environment("") == (None, [])
+    assert trial.trial_environment("", {}) == (None, [])
 
 
 def test_nvidia_smi_that_cannot_be_started_is_not_absent(

@@ -102,9 +102,11 @@ def test_process_of_which_something_is_not_known_counts(
 
 def test_test_takes_the_best_card_for_which_the_stack_has_code(module: ModuleType) -> None:
     cards = [card(0), card(1, capability="9.0"), card(2, capability="8.9")]
-    tried = {archs: module.card_to_try(1000, cards, BUSY, archs)["index"] for archs in ("", "3.7", "8.0", "3.5+PTX")}
+    tried = {
+        archs: module.card_to_try(1000, cards, BUSY, {}, archs)["index"] for archs in ("", "3.7", "8.0", "3.5+PTX")
+    }
     assert tried == {"": 1, "3.7": 0, "8.0": 2, "3.5+PTX": 1}
-    assert module.card_to_try(1000, cards, BUSY, "5.2") is None
+    assert module.card_to_try(1000, cards, BUSY, {}, "5.2") is None
     assert module.reasons_against_all(cards, "3.7") == []
     assert len(module.reasons_against_all(cards, "5.2")) == 3
     assert module.reasons_against_all([card(0, mig="Enabled")], "3.7") == []  # a test can use an instance

@@ -58,12 +58,18 @@ def reasons_against_all(cards, archs):
     return [_said(*one) for one in reasons] if all(reason for _card, reason in reasons) else []
 
 
-def card_to_try(memory, cards, processes, archs):
+def reserved(cards, leased):
+    """Those of {uuid: run} whose card accepts only one process: a short test there would keep the run out."""
+    alone = set(card["uuid"] for card in cards if _is_exclusive(card))
+    return dict((uuid, run) for uuid, run in leased.items() if uuid in alone)
+
+
+def card_to_try(memory, cards, processes, leased, archs):
     """The card for a short test of a stack that was built for `archs`; None if none has room for it.
 
     That is the one with the highest compute capability, as CUDA itself would choose. Of several, an idle one.
     """
-    usable = sort_cards(memory, cards, processes, {}, archs, only_idle=False)["free"]
+    usable = sort_cards(memory, cards, processes, leased, archs, only_idle=False)["free"]
     busy = set(process["uuid"] for process in processes)
     return (
         max(usable, key=lambda card: (number(card["capability"] or ""), card["uuid"] not in busy, free_memory(card)))
@@ -102,15 +108,19 @@ def _gap(card):
 
 def _use(card, memory, processes, leased, only_idle):
     """The reason why a card is not free now; empty if it is. `only_idle` excludes cards with other processes."""
-    if card["uuid"] in leased:
-        return "run %s uses it" % leased[card["uuid"]]
     # If nvidia-smi does not say on which card a process computes, it can be any.
     others = [process["pid"] for process in processes if process["uuid"] in (card["uuid"], None)]
-    is_exclusive = (card["mode"] or "").startswith("Exclusive")
-    if others and (only_idle or is_exclusive):
+    alone = ", and its compute mode is %s" % card["mode"] if _is_exclusive(card) else ""
+    if card["uuid"] in leased:
+        return "run %s uses it%s" % (leased[card["uuid"]], alone)
+    if others and (only_idle or alone):
         pids = ", ".join(str(pid) for pid in others if pid is not None)
-        alone = ", and its compute mode is %s" % card["mode"] if is_exclusive else ""
         return "%s computes on it%s" % ("pid %s" % pids if pids else "a process", alone)
     if card["memory"] is not None and free_memory(card) < memory:
         return "%d MiB are free, and about %d are needed" % (free_memory(card), memory)
     return ""
+
+
+def _is_exclusive(card):
+    """Whether a card accepts only one process at a time."""
+    return (card["mode"] or "").startswith("Exclusive")
