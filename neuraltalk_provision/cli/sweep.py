@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +21,9 @@ from neuraltalk_provision.runs.request import sweep as sweeps
 from neuraltalk_provision.runs.request.sweep import Share, Slot, SweepDocument
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import advice
+
+CUDNN = "cudnn"
+"""The value of -backend that not every stack has."""
 
 
 def sweep(
@@ -75,7 +78,7 @@ def sweep(
     where = host or written.host
     if launcher == "slurm":
         return run.submit(sets, run.required_host(where), slurm or [], chosen, output, plan)
-    site = asked(sets[0][0], chosen, limit or ([where] if where else []))
+    site = asked([one for stages in sets for one in stages], chosen, limit or ([where] if where else []))
     every = {name: (*result.unusable, *result.busy) for name, result in site.results.items()}
     shares = sweeps.spread(sets, slots(sets[0][0], site), left_out(every))
     for line in left_out({name: result.unusable for name, result in site.results.items()}):
@@ -104,9 +107,11 @@ def _refuse(
         )
 
 
-def asked(first: spec.RunSpec, settings: Settings, limit: list[str]) -> hosts.Site:
-    """The hosts with their cards. Raises HostError if one does not answer."""
-    site = hosts.query(settings, limit, gpu=first.gpu, memory=first.memory, some=True)
+def asked(runs: Sequence[spec.RunSpec], settings: Settings, limit: list[str]) -> hosts.Site:
+    """The hosts with the cards that any of these runs can use. Raises HostError if one does not answer."""
+    memory = max(one.memory for one in runs)
+    backend = CUDNN if any(one.arguments.get("backend") == CUDNN for one in runs) else ""
+    site = hosts.query(settings, limit, gpu=runs[0].gpu, memory=memory, backend=backend, some=True)
     if site.failures:
         raise advice.host_error(site.failures, advice=hosts.LEAVE_OUT)
     return site

@@ -113,13 +113,14 @@ def query(
     samples: int | None = None,
     gpu: str = "none",
     memory: int = 0,
+    backend: str = "",
     some: bool = False,
 ) -> Site:
     """One row for every run of the hosts, or all that is known about those in `ids`, and the jobs in Slurm's queue.
 
-    With `gpu` auto also the cards; a card is free if it has so much memory (MiB). After `quiet` seconds without a new
-    line in its log, a run counts as hanging. Raises HostError that names the hosts that failed; with `some`, only if
-    all failed.
+    With `gpu` auto also the cards; a card is free if it has so much memory (MiB), and the stack the `backend`. After
+    `quiet` seconds without a new line in its log, a run counts as hanging. Raises HostError that names the hosts that
+    failed; with `some`, only if all failed.
     """
     request = playbook.Request.of_site(
         settings,
@@ -130,13 +131,13 @@ def query(
             "provision_run_user": settings.run_user,
             "provision_gpu": gpu,
             "provision_memory": memory,
+            "provision_backend": backend,
             **({} if points is None else {"provision_points": points}),
             **({} if samples is None else {"provision_samples": samples}),
             **({"provision_ids": list(ids)} if ids else {}),
         },
     )
-    shape = RunDetailsResult if ids else RunsResult
-    results, failures = host_results.of(playbook.run(request).results, INFO, shape)
+    results, failures = host_results.of(playbook.run(request).results, INFO, RunDetailsResult if ids else RunsResult)
     site = Site(listing.of_hosts(results, quiet), listing.each_machine_once(results), failures)
     if failures and not (some and results):
         raise advice.host_error(failures, advice=_ask_one(site, ids))

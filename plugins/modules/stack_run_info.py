@@ -36,6 +36,10 @@ options:
     description: MiB of memory that a GPU must have free to count as free.
     type: int
     default: 0
+  backend:
+    description: The backend of train.lua that runs request. If the stack does not have it, no GPU counts as free.
+    type: str
+    default: ""
   offset:
     description: For V(followed), the byte of the log to start from. Negative to read nothing of it.
     type: int
@@ -218,7 +222,7 @@ def listed(options):
     if options["ids"]:
         return dict(found, runs=details(root, options["ids"], options["points"], options["samples"]))
     if options["gpu"] == AUTO:
-        found.update(cards_now(root, options["memory"]))
+        found.update(cards_now(root, options["memory"], options["backend"]))
     return dict(found, runs=rows(root), queued=queued(root))
 
 
@@ -246,6 +250,7 @@ def main():
             "ids": {"type": "list", "elements": "str", "default": []},
             "gpu": {"type": "str", "default": "none"},
             "memory": {"type": "int", "default": 0},
+            "backend": {"type": "str", "default": ""},
             "offset": {"type": "int", "default": 0},
             "points": {"type": "int", "default": 300},
             "samples": {"type": "int", "default": 20},

@@ -144,6 +144,21 @@ def test_sweep_tells_of_cards_that_it_cannot_use_and_not_of_those_in_use(
     assert "two: not used: card 1 (K80): reset the card\n" in out
 
 
+def test_hosts_are_asked_for_cards_that_every_run_of_a_sweep_can_use(
+    capsys: Capture, hosts: Hosts, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the first run was looked at: others were given to cards without room, or to a stack without cuDNN."""
+    hosts()
+    asked: list[dict[str, Any]] = []
+    query = runs_of_hosts.query
+    monkeypatch.setattr(runs_of_hosts, "query", lambda *given, **more: asked.append(more) or query(*given, **more))
+    for grid in ({"batch_size": [16, 64]}, {"backend": ["nn", "cudnn"]}, {"backend": ["nn"]}):
+        assert provision(capsys, "sweep", sweep_file(grid=grid))[0] == 0
+    large, small = asked[0]["memory"], asked[1]["memory"]
+    assert large > small == asked[2]["memory"]
+    assert [one["backend"] for one in asked] == ["", "cudnn", ""]
+
+
 def test_host_that_takes_none_of_a_sweep_does_not_keep_the_others(
     capsys: Capture, hosts: Hosts, started: Started
 ) -> None:

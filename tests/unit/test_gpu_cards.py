@@ -311,6 +311,23 @@ def test_cards_of_a_host_whose_stack_does_not_use_them_are_not_free(
     assert cards_now(str(tmp_path), 3000)["unusable"] == []
 
 
+def test_cards_of_a_stack_without_the_backend_that_a_sweep_requests_are_not_free(
+    answers: Callable[[dict[str, Any]], None], load: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    """The runs of that host were refused when those of the other hosts had started."""
+    answers({"fields": BOTH, "gpu": [ROW % (0, 0, 0, "Default")], "compute-apps": []})
+    cards_now = load("runs.free_cards").cards_now
+    stamps = stack_for_cards(tmp_path) / "stamps"
+    assert [len(cards_now(str(tmp_path), 3000, one)["free"]) for one in ("", "nn")] == [1, 1]
+    found = cards_now(str(tmp_path), 3000, "cudnn")
+    assert (found["free"], found["unusable"][0].partition(".")[0]) == (
+        [],
+        "-backend cudnn: the cudnn rock is not installed on this host",
+    )
+    (stamps / "cudnn-rock.json").write_text('{"digest": "d"}')
+    assert len(cards_now(str(tmp_path), 3000, "cudnn")["free"]) == 1
+
+
 RESET = (ROW % (1, 1, 0, "Default")).replace("Default, 0", "Default, [GPU requires reset]")
 
 

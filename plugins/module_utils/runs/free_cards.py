@@ -14,20 +14,23 @@ from ..host.errors import StackError
 from ..host.manifest import built_for
 from ..host.stamps import read_stamps
 from ..host.texts import text_of
-from .launch import NO_GPU_PART, current_generation
+from .launch import NO_GPU_PART, backend_of, current_generation
 from .leases import taken
 from ..rules.gpu import NONE
 
 
-def cards_now(root, memory):
+def cards_now(root, memory, backend=""):
     """{free, unusable, busy}, as of `sort_cards`: which cards a run that needs this much memory (MiB) could use now.
 
-    StackError if that cannot be determined. If the stack of this host cannot use cards, none of them is free.
+    StackError if that cannot be determined. If the stack of this host cannot use cards, or does not have the `backend`
+    that the run requests, none of them is free.
     """
     try:
         generation = current_generation(root)
-        if "cutorch" not in read_stamps(generation):
+        stamps = read_stamps(generation)
+        if "cutorch" not in stamps:
             raise StackError(NO_GPU_PART)
+        backend_of(stamps, backend)
     except StackError as error:
         return {"free": [], "unusable": [str(error)] * (detect()["answer"] != NONE), "busy": []}
     found = listed_cards()

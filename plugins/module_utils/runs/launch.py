@@ -218,12 +218,17 @@ def needs_card(generation, arguments):
     stamps = read_stamps(generation)
     if "cutorch" not in stamps:
         raise StackError("%s. Use --gpu none" % NO_GPU_PART)
-    backend = arguments.get("backend") or ("cudnn" if "cudnn-rock" in stamps else "nn")
+    return dict(arguments, gpuid="0", backend=backend_of(stamps, arguments.get("backend")))
+
+
+def backend_of(stamps, requested=""):
+    """Return the backend for a card: the requested one, else the best. StackError if the stack does not have it."""
+    backend = requested or ("cudnn" if "cudnn-rock" in stamps else "nn")
     if backend == "cudnn" and "cudnn-rock" not in stamps:
         raise StackError(
             "-backend cudnn: the cudnn rock is not installed on this host. Leave the option out, or use -backend nn"
         )
-    return dict(arguments, gpuid="0", backend=backend)
+    return backend
 
 
 def take_card(gpu, memory, taken, generation):
