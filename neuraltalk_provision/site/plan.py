@@ -117,7 +117,7 @@ class HostPlan:
         return {
             "host": self.host,
             "platform": self.recipe.platform,
-            "generation": self.recipe.id,
+            "generation": "" if self.unclear else self.recipe.id,
             "current": self.current,
             "build": [{"component": s.component, "why": s.why} for s in self.steps if s.build],
             "unpack": self.unpack and self.unpack.as_json(),

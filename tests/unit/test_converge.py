@@ -109,10 +109,11 @@ def test_generation_is_compared_with_none_if_the_cards_are_refused(
     state = state_of("converged")
     broken = state.model_copy(update={"gpu": state.gpu.model_copy(update={"problem": "NVIDIA-SMI has failed"})})
     telling(monkeypatch, PlayResults(results=(proved("node1", GOOD, generation="ffff0000ffff0000"),)))
-    for seen, expected in ((state, ["generation", "stamps"]), (broken, ["plan", "stamps"])):
+    for seen, expected in ((state, ["generation", "stamps"]), (broken, ["plan"])):
         plans = converge.make_plans(settings, (), HostStates({"node1": seen}))
         (verdict,) = operations.verify(plans, settings, QUIET)
         assert [check.name for check in verdict.checks if check.name != "cards"] == expected
+        assert plans[0].as_json()["generation"] == (plans[0].recipe.id if seen is state else "")
 
 
 def test_converged_site_runs_nothing_and_says_so(settings: Settings, runs: Callable[..., Runs]) -> None:
