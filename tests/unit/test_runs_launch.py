@@ -134,6 +134,8 @@ def test_pattern_that_names_two_hosts_is_refused(monkeypatch: pytest.MonkeyPatch
             replace(END, exit_code=-15, ended=Ending(by="signal", evidence="SIGTERM")),
             "killed before it ended: SIGTERM",
         ),
+        (TRAIN, replace(END, exit_code=None, ended=Ending(by="disk", evidence="full")), "before it ended: full"),
+        (TRAIN, replace(END, exit_code=1, ended=Ending(by="disk", evidence="full")), "ended with exit code 1: full"),
         (TRAIN, replace(END, checkpoints=()), "ended without a model"),
         (
             TRAIN,
@@ -157,9 +159,11 @@ def test_run_that_left_it_has_not(run: RunSpec) -> None:
     ending.check(run.program, END)
 
 
+@pytest.mark.parametrize("code", [-15, None])
 @pytest.mark.parametrize("by", ["plateau", "iterations"])
-def test_stage_that_was_over_ended_well_though_it_was_ended(by: str) -> None:
-    ending.check("train.lua", replace(END, exit_code=-15, ended=Ending(by=by, evidence="x")))
+def test_stage_that_was_over_ended_well_though_it_was_ended(by: str, code: int | None) -> None:
+    """A program that needs seconds to end, and has no exit code yet, was said never to have started."""
+    ending.check("train.lua", replace(END, exit_code=code, ended=Ending(by=by, evidence="x")))
 
 
 SCORED = {

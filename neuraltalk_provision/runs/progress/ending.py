@@ -36,19 +36,25 @@ class RunEnd:
 
 def check(program: str, end: RunEnd) -> None:
     """CheckError if the run did not write what it was started for, whatever its exit code."""
-    problem = ""
+    found = problem(program, end)
+    if found:
+        raise CheckError(found, advice=f"Read {end.log} on {end.host}.", document=end.as_json())
+
+
+def problem(program: str, end: RunEnd) -> str:
+    """Why the run did not write what it was started for; empty if it did."""
     by = end.ended.by if end.ended else ""
-    if end.ended and end.exit_code is None and by != "signal":
-        problem = f"run {end.id} was not started: {end.ended.evidence}"
-    elif end.exit_code is None or (end.exit_code < 0 and by not in STAGE_OVER):
-        why = f": {end.ended.evidence}" if end.ended else ""
-        problem = f"run {end.id} was killed before it ended{why}"
-    elif end.exit_code != 0 and by not in STAGE_OVER:
-        full = f": {end.ended.evidence}" if end.ended and by == "disk" else ""
-        problem = f"{program} ended with exit code {end.exit_code}{full}"
-    elif program == "train.lua" and not any(file.file.endswith(".t7") for file in end.checkpoints):
-        problem = f"run {end.id} ended without a model (.t7)"
-    elif program == "eval.lua" and not end.captions:
-        problem = f"run {end.id} ended without captions"
-    if problem:
-        raise CheckError(problem, advice=f"Read {end.log} on {end.host}.", document=end.as_json())
+    why = f": {end.ended.evidence}" if end.ended else ""
+    # The end of a stage is written before its program is ended, which can take seconds: it may have no exit code yet.
+    if by not in STAGE_OVER:
+        if end.exit_code is None and by not in ("", "signal", "disk"):
+            return f"run {end.id} was not started{why}"
+        if end.exit_code is None or end.exit_code < 0:
+            return f"run {end.id} was killed before it ended{why}"
+        if end.exit_code != 0:
+            return f"{program} ended with exit code {end.exit_code}{why}"
+    if program == "train.lua" and not any(file.file.endswith(".t7") for file in end.checkpoints):
+        return f"run {end.id} ended without a model (.t7)"
+    if program == "eval.lua" and not end.captions:
+        return f"run {end.id} ended without captions"
+    return ""
