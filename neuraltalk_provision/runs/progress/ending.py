@@ -53,6 +53,8 @@ def problem(program: str, end: RunEnd) -> str:
             return f"run {end.id} was killed before it ended{why}"
         if end.exit_code != 0:
             return f"{program} ended with exit code {end.exit_code}{why}"
+    if program == "train.lua" and end.progress.diverged:
+        return f"run {end.id} diverged: {end.progress.divergence}"
     if program == "train.lua" and not any(file.file.endswith(".t7") for file in end.checkpoints):
         return f"run {end.id} ended without a model (.t7)"
     if program == "eval.lua" and not end.captions:

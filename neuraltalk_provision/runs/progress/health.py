@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import signal
 from dataclasses import dataclass
 from typing import Literal
 
 from neuraltalk_provision.results.run import RunRow
 from neuraltalk_provision.rules.run import STAGE_OVER
-from neuraltalk_provision.runs.progress.log import EXPLODING, Progress
+from neuraltalk_provision.runs.progress.log import Progress
 
 State = Literal[
     "waiting",
@@ -49,8 +48,7 @@ def assess(run: RunRow, progress: Progress, quiet: float = QUIET) -> Health:
     if run.damaged and not run.running:
         return Health("unreadable", f"{', '.join(run.damaged)} in {run.path} cannot be read")
     if progress.diverged:
-        bad = next(((i, loss) for i, loss in progress.losses if not math.isfinite(loss)), None)
-        return Health("diverged", f"loss {bad[1]} at iteration {bad[0]}" if bad else f"its log says: {EXPLODING}")
+        return Health("diverged", progress.divergence)
     if run.waiting and run.stopped:
         return Health("stopped", 'by "provision runs stop", before it started')
     if run.waiting:

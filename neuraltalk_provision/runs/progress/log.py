@@ -41,9 +41,17 @@ class Progress:
         return self.losses[-1][0] if self.losses else None
 
     @property
+    def divergence(self) -> str:
+        """The first loss that is NaN or infinite, or that the program itself stopped because of it; else empty."""
+        bad = next(((number, loss) for number, loss in self.losses if not math.isfinite(loss)), None)
+        if bad:
+            return f"loss {bad[1]} at iteration {bad[0]}"
+        return f"its log says: {EXPLODING}" if self.exploding else ""
+
+    @property
     def diverged(self) -> bool:
         """Whether a loss is NaN or infinite, or the program itself stopped because of it."""
-        return self.exploding or any(not math.isfinite(loss) for _iteration, loss in self.losses)
+        return bool(self.divergence)
 
     @property
     def backwards(self) -> tuple[int, int] | None:

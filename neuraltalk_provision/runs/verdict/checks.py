@@ -127,7 +127,7 @@ def one_history(line: Sequence[RunState]) -> Gate:
             text = f"{run.id}: iteration {after} comes after iteration {before}: two trainings wrote to one log"
             return Gate("one history", "red", text)
         if run.progress.diverged:
-            return Gate("one history", "red", f"{run.id}: {run.health.evidence}")
+            return Gate("one history", "red", f"{run.id}: {run.progress.divergence}")
     stages = ", ".join(f"{run.id} ({len(run.progress.losses)} losses read)" for run in line)
     return gate("one history", all(run.progress.losses for run in line), stages)
 
