@@ -142,8 +142,16 @@ def test_pattern_that_names_two_hosts_is_refused(monkeypatch: pytest.MonkeyPatch
             replace(END, checkpoints=(RunFile(file="/x/model.json", bytes=1, modified=5.0),)),
             "ended without a model",
         ),
-        (TRAIN, replace(END, progress=progress_of("iter 0: 3\niter 1: nan\n")), "run-1 diverged: loss nan at iteration 1"),
-        (TRAIN, replace(END, progress=progress_of("iter 0: 3\nloss seems to be exploding\n")), "diverged: its log says"),
+        (
+            TRAIN,
+            replace(END, progress=progress_of("iter 0: 3\niter 1: nan\n")),
+            "run-1 diverged: loss nan at iteration 1",
+        ),
+        (
+            TRAIN,
+            replace(END, progress=progress_of("iter 0: 3\nloss seems to be exploding\n")),
+            "diverged: its log says",
+        ),
         (EVAL, replace(END, exit_code=1), "eval.lua ended with exit code 1"),
         (EVAL, replace(END, captions=()), "ended without captions"),
     ],

@@ -81,6 +81,27 @@ def test_row_tells_a_runs_state_by_the_end_of_its_log(
 
 
 @pytest.mark.parametrize(
+    ("log", "code", "starts"),
+    [
+        ("iter 0: 3.5\niter 1: 2.5\n", "0\n", True),
+        ("iter 0: 3.5\niter 1: 2.5\n", "1\n", False),
+        ("iter 0: 3.5\niter 1: nan\niter 2: nan\n", "0\n", False),
+        ("iter 0: 3.5\nloss seems to be exploding, quitting.\n", "0\n", False),
+    ],
+)
+def test_stage_after_one_that_diverged_is_not_started(
+    load: Callable[[str], ModuleType], tmp_path: Path, log: str, code: str, starts: bool
+) -> None:
+    """The program ends with 0 if the loss explodes, so that the next stage began."""
+    make(tmp_path, "x-base", log, code)
+    supervisor = load("runs.supervisor").Supervisor(str(tmp_path), {"runs": []}, "")
+    after = load("runs.files").Run(str(tmp_path), "x-fine")
+    reason = supervisor.reason_not_to_start(after, {"needs": "x-base"})
+    assert (reason is None) == starts
+    assert starts or reason["by"] == "skipped"
+
+
+@pytest.mark.parametrize(
     ("log", "losses"),
     [
         ("iter 0: 3.5\n", [[0, 3.5]]),

@@ -20,6 +20,7 @@ from .admission import admit
 from .files import Run
 from .leases import taken
 from .starts import LONGEST, lock_for_start
+from .summary import succeeded
 from .supervisor import Supervisor
 
 
@@ -53,7 +54,7 @@ def run_as_job(plan):
         supervisor = Supervisor(root, plan, directory)
         supervisor.begin()
     supervisor.supervise_all()
-    return 0 if rules.ended_well(Run(root, plan["runs"][-1]["id"]).status()) else 1
+    return 0 if succeeded(Run(root, plan["runs"][-1]["id"])) else 1
 
 
 def main(args):

@@ -17,6 +17,7 @@ import time
 from ..pictures.headers import LOADED, Unusable
 from ..rules.log import EXPLODING, Reader
 from ..pictures.files import look
+from ..rules import run as rules
 from .files import LARGEST_LIST, Run, checkpoints, names, read_object, report_of, sampled
 from ..host.errors import StackError
 from ..host.files import end_of, file_size, open_regular, read_native
@@ -149,6 +150,14 @@ def read_log(log, points):
         for _piece in range(MOST_LOG // READ_SIZE + 1):  # the log may grow as fast as it is read
             reader.feed(decoder.decode(file.read(READ_SIZE)))
     return reader
+
+
+def succeeded(run):
+    """Return whether a run ended well. The program ends with 0 also if the loss explodes or is not a number."""
+    if not rules.ended_well(run.status()):
+        return False
+    log = read_log(run.log, 1)
+    return not log.exploding and log.not_finite is None
 
 
 def thinned(entries, most):

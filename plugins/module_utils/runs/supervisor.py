@@ -25,7 +25,7 @@ import time
 from . import launch
 from ..captioning.decoder import Stopped
 from .launch import needs_card, weights_of
-from .summary import models
+from .summary import models, succeeded
 from ..programs.processes import end_with_parent
 from ..programs.dispatch import command, lay_out, refuse
 from ..rules import run as rules
@@ -138,7 +138,7 @@ class Supervisor(object):
         if self.signal:
             return {"by": "signal", "evidence": "its supervisor was ended by signal %d" % self.signal}
         if request.get("needs"):
-            if not rules.ended_well(Run(self.root, request["needs"]).status()):
+            if not succeeded(Run(self.root, request["needs"])):
                 return {
                     "by": "skipped",
                     "evidence": "%s, which it continues, did not end successfully" % request["needs"],
