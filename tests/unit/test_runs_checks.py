@@ -242,22 +242,42 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
     ),
     ("no scorer", lambda: checks.scores_are_fresh(ran(scorer=None)), "red", "the scorer received no captions"),
     ("unscored", lambda: checks.scores_are_fresh(ran(effective={})), "left out", "-language_eval was 0"),
-    ("not asked", lambda: checks.evaluated_again(evidence(again="it was not requested")), "left out", "not requested"),
+    ("not asked", lambda: checks.evaluated_again(evidence(again=None)), "left out", "not requested"),
+    (
+        "not started",
+        lambda: checks.evaluated_again(evidence(again="it could not be started: no card is free")),
+        "red",
+        "it could not be started: no card is free",
+    ),
     (
         "eval failed",
         lambda: checks.evaluated_again(evidence(again=replace(AGAIN, exit_code=1))),
         "red",
-        "eval.lua ended with exit code 1 and printed no loss: see /r/check/log on one",
+        "eval.lua ended with exit code 1: see /r/check/log on one",
+    ),
+    (
+        "eval killed",
+        lambda: checks.evaluated_again(evidence(again=replace(AGAIN, exit_code=None))),
+        "red",
+        "run x-check-1 was killed before it ended: see /r/check/log on one",
+    ),
+    (
+        "eval without captions",
+        lambda: checks.evaluated_again(
+            evidence(again=replace(AGAIN, captions=()), report=replace(REPORT, iteration=200))
+        ),
+        "red",
+        "run x-check-1 ended without captions: see /r/check/log on one",
     ),
     (
         "eval without a loss",
         lambda: checks.evaluated_again(evidence(again=replace(AGAIN, progress=Progress()))),
         "red",
-        "eval.lua ended with exit code 0 and printed no loss",
+        "eval.lua printed no loss: see /r/check/log on one",
     ),
     (
         "nothing to evaluate",
-        lambda: checks.evaluated_again(evidence(models=(), again="it was not requested")),
+        lambda: checks.evaluated_again(evidence(models=())),
         "left out",
         "there is no model that can be evaluated",
     ),

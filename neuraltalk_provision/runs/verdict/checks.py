@@ -39,8 +39,8 @@ class Evidence:
     report: Report | str
     envelope: Envelope | None
     """None if no range is known: the images are not COCO, and no envelope was given."""
-    again: RunEnd | str = "it was not requested"
-    """The end of the second evaluation of the best model, or why there was none."""
+    again: RunEnd | str | None = None
+    """The end of the second evaluation of the best model, or why it failed; None if it was not requested."""
     again_scorer: Scorer | None = None
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from neuraltalk_provision.results.one_run import Caption, OpenedModel
 from neuraltalk_provision.results.run import Scorer
+from neuraltalk_provision.runs.progress import ending
 from neuraltalk_provision.runs.progress.ending import RunEnd
 from neuraltalk_provision.runs.progress.report import Report
 from neuraltalk_provision.runs.verdict.gates import Gate, gate
@@ -34,18 +35,24 @@ def fresh(name: str, scores: bool, scorer: Scorer | None) -> Gate:
     return gate(name, scored >= given, text if scored >= given else "the scores are older than the captions")
 
 
-def compare(end: RunEnd | str, scorer: Scorer | None, model: OpenedModel | None, report: Report | str) -> Gate:
-    """The gate: `end` is the end of the evaluation, or why there was none; `model` is the model that was evaluated."""
+def compare(end: RunEnd | str | None, scorer: Scorer | None, model: OpenedModel | None, report: Report | str) -> Gate:
+    """The gate: `end` is the end of the evaluation, why there is none, or None if none was requested.
+
+    `model` is the model that was evaluated.
+    """
     if model is None:
         return Gate(NAME, "left out", "there is no model that can be evaluated")
+    if end is None:
+        return Gate(NAME, "left out", "it was not requested")
     if isinstance(end, str):
-        return Gate(NAME, "left out", end)
+        return Gate(NAME, "red", end)
     if isinstance(report, str):
         return Gate(NAME, "red", f"its report (.json): {report}")
-    if end.exit_code != 0 or end.progress.evaluation is None:
-        problem = f"eval.lua ended with exit code {end.exit_code} and printed no loss: see {end.log} on {end.host}"
-        return Gate(NAME, "red", problem)
-    found, may = end.progress.evaluation, slack(len(end.captions))
+    found = end.progress.evaluation
+    problem = ending.problem("eval.lua", end)
+    if problem or found is None:
+        return Gate(NAME, "red", f"{problem or 'eval.lua printed no loss'}: see {end.log} on {end.host}")
+    may = slack(len(end.captions))
     before = report.validations.get(model.iteration, model.loss)
     if before is None:
         return Gate(NAME, "red", f"neither model nor report has a validation loss of iteration {model.iteration}")
