@@ -29,8 +29,8 @@ CAPTIONS = {"1": "a cat", "2": "a dog", "3": "a bird", "4": "a cat on a mat"}
 MODEL = OpenedModel(file="/r/model_idx.t7", bytes=500_000_000, iteration=100, words=23, loss=2.0, cider=0.6)
 
 
-def sample(at: float, uuid: str = "GPU-1", use: int | None = 90) -> Sample:
-    on = (Process(pid=7, uuid=uuid, memory=3007),)
+def sample(at: float, uuid: str | None = "GPU-1", use: int | None = 90, memory: int | None = 3007) -> Sample:
+    on = (Process(pid=7, uuid=uuid, memory=memory),)
     return Sample(time=at, iteration=1, cpu=at, pids=(7,), on=on, used=3007, utilization=use)
 
 
@@ -98,6 +98,11 @@ def test_training_that_went_well_is_green_with_evidence_in_every_gate() -> None:
     assert all(len(gate.evidence) > 10 for gate in verdict.gates)
 
 
+def scored_again(claimed: dict[str, float] | None = None, **scores: float) -> Gate:
+    again = replace(AGAIN, progress=replace(AGAIN.progress, scores=((0, tuple(scores.items())),)))
+    return checks.evaluated_again(evidence(again=again, report=replace(REPORT, scores={100: claimed or dict(SCORES)})))
+
+
 GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
     ("ended", lambda: checks.ended(ran(health=Health("running", "pid 7"))), "red", "it is running: pid 7"),
     ("killed", lambda: checks.ended(ran(health=Health("killed", "signal 9"))), "red", "killed: signal 9"),
@@ -128,6 +133,18 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
         "in 1 samples, but the utilisation was up to 90 %: in some containers nvidia-smi does not list their processes",
     ),
     ("unseen", lambda: checks.on_its_card(ran(samples=()), CARD), "red", "was on GPU-1 in 0 samples"),
+    (
+        "card not named",
+        lambda: checks.on_its_card(ran(samples=(sample(0, None),)), CARD),
+        "red",
+        "none of its processes was on GPU-1 in 1 samples",
+    ),
+    (
+        "often idle",
+        lambda: checks.on_its_card(ran(samples=(sample(0, use=0, memory=None), sample(9), sample(18, use=1))), CARD),
+        "green",
+        "3,007 MiB at most, utilisation 1 % (median), 90 % at most",
+    ),
     ("idle", lambda: checks.on_its_card(ran(samples=(sample(0, use=0),)), CARD), "red", "utilisation 0 %"),
     (
         "hidden",
@@ -137,6 +154,12 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
     ),
     ("processor", lambda: checks.on_the_processor(RUN), "green", "60.0 s of CPU time in 60 s, 3 samples, pid 7"),
     ("no time", lambda: checks.on_the_processor(ran(samples=(sample(0),))), "red", "0.0 s of CPU time"),
+    (
+        "no process",
+        lambda: checks.on_the_processor(ran(samples=(Sample(time=0.0), Sample(time=60.0, cpu=9.0)))),
+        "red",
+        "9.0 s of CPU time in 60 s, 2 samples",
+    ),
     ("no sample", lambda: checks.on_the_processor(ran(samples=())), "red", "0.0 s of CPU time"),
     (
         "two trainings",
@@ -149,6 +172,12 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
         lambda: checks.one_history((ran({"losses": ((0, float("nan")),)}, health=Health("diverged", "loss nan")),)),
         "red",
         "x: loss nan",
+    ),
+    (
+        "parent without losses",
+        lambda: checks.one_history((ran({"losses": ()}, id="a"), RUN)),
+        "red",
+        "a (0 losses read), x (101 losses read)",
     ),
     ("no losses", lambda: checks.one_history((ran({"losses": ()}),)), "red", "0 losses read"),
     ("no model", lambda: checks.models_open(evidence(models=())), "red", "there is no model"),
@@ -172,6 +201,12 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
     ),
     ("no report", lambda: checks.models_open(evidence(report="cut short")), "red", "its report (.json): cut short"),
     ("rose", lambda: checks.loss_fell(record.history((ran({"losses": LOSSES[::-1]}),))), "red", "mean of the first 25"),
+    (
+        "flat",
+        lambda: checks.loss_fell(record.history((ran({"losses": tuple((n, 3.0) for n in range(1000))}),))),
+        "red",
+        "3.0000 (mean of the first 50, from iteration 0), 3.0000 (of the last 50, to 999)",
+    ),
     (
         "few",
         lambda: checks.loss_fell(record.history((ran({"losses": LOSSES[:3]}),))),
@@ -201,6 +236,24 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
         lambda: checks.within(evidence(ran({"scores": ((50, (("CIDEr", 0.3),)), (100, (("CIDEr", 0.6),)))}))),
         "green",
         "CIDEr 0.600 at iteration 100 is in 0.50 to 1.00",
+    ),
+    (
+        "last loss outside",
+        lambda: checks.within(evidence(ran({"validations": ((50, 2.4), (100, 2.6))}))),
+        "red",
+        "loss 2.600 at iteration 100 is not in 1.00 to 2.50",
+    ),
+    (
+        "no validation",
+        lambda: checks.within(evidence(ran({"validations": ()}))),
+        "green",
+        "CIDEr 0.600 at iteration 100 is in 0.50 to 1.00",
+    ),
+    (
+        "unknown images",
+        lambda: checks.within(evidence(ran({"images": None}), envelope=None)),
+        "left out",
+        "(an unknown number of training images) is not COCO",
     ),
     ("not COCO", lambda: checks.within(evidence(envelope=None)), "left out", "(82,783 training images) is not COCO"),
     (
@@ -239,6 +292,18 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
         lambda: checks.scores_are_fresh(ran(scorer=Scorer(given=12.0, scored=None))),
         "red",
         "the scorer wrote no scores",
+    ),
+    (
+        "as soon",
+        lambda: checks.scores_are_fresh(ran(scorer=Scorer(given=12.0, scored=12.0))),
+        "green",
+        "scores written 0.0 s after the captions",
+    ),
+    (
+        "scores of nothing",
+        lambda: checks.scores_are_fresh(ran(scorer=Scorer(given=None, scored=12.0))),
+        "red",
+        "the scorer received no captions",
     ),
     ("no scorer", lambda: checks.scores_are_fresh(ran(scorer=None)), "red", "the scorer received no captions"),
     ("unscored", lambda: checks.scores_are_fresh(ran(effective={})), "left out", "-language_eval was 0"),
@@ -301,13 +366,30 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
         "red",
         "loss 3.0000, claimed 2.0000 (over 4 images they may differ by 26.0%)",
     ),
+    ("another score", lambda: scored_again(CIDEr=0.585, METEOR=0.2), "red", "CIDEr 0.585, claimed 0.600"),
+    ("nearly the score", lambda: scored_again(CIDEr=0.591, METEOR=0.2), "green", "CIDEr 0.591, claimed 0.600"),
+    ("another great score", lambda: scored_again({"CIDEr": 5.0}, CIDEr=5.1), "red", "CIDEr 5.100, claimed 5.000"),
+    ("nearly the great score", lambda: scored_again({"CIDEr": 5.0}, CIDEr=5.04), "green", "CIDEr 5.040, claimed 5.000"),
+    ("fewer scores", lambda: scored_again(CIDEr=0.6), "red", "METEOR nan, claimed 0.200"),
     (
-        "another score",
+        "no loss to compare with",
         lambda: checks.evaluated_again(
-            evidence(again=replace(AGAIN, progress=replace(AGAIN.progress, scores=((0, (("CIDEr", 0.5),)),))))
+            evidence(
+                models=(MODEL.model_copy(update={"loss": None}),), report=replace(REPORT, validations={}, scores={})
+            )
         ),
         "red",
-        "CIDEr 0.500, claimed 0.600",
+        "neither model nor report has a validation loss of iteration 100",
+    ),
+    (
+        "captions of other images",
+        lambda: checks.evaluated_again(
+            evidence(
+                again=replace(AGAIN, captions=tuple(c.model_copy(update={"image_id": "z"}) for c in AGAIN.captions))
+            )
+        ),
+        "red",
+        "0 of 0 captions are the same word for word",
     ),
     (
         "no score",
@@ -336,7 +418,8 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
         lambda: checks.evaluated_again(
             evidence(
                 models=(MODEL.model_copy(update={"iteration": 50, "loss": 2.2}),),
-                report=replace(REPORT, validations={50: 2.2, 100: 2.3}, scores={}),
+                report=replace(REPORT, validations={50: 2.2, 100: 2.3}, scores={}, captions={}),
+                again_scorer=None,
             )
         ),
         "green",
@@ -349,6 +432,13 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
 def test_gate_says_what_it_saw(ask: Callable[[], Gate], colour: str, words: str) -> None:
     seen = ask()
     assert (seen.colour, words in seen.evidence) == (colour, True), seen
+
+
+def test_last_run_of_a_line_is_the_one_that_is_judged_on_what_it_computed_on() -> None:
+    run = ran(card=None, id="x-r2")
+    one = evidence(line=(RUN, run))
+    assert one.run == run
+    assert checks.verdict(one).gates[1] == checks.on_the_processor(run)
 
 
 def test_verdict_without_one_green_gate_is_not_green() -> None:
