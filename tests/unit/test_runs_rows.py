@@ -251,6 +251,39 @@ def test_model_that_was_renamed_in_the_moment_of_a_kill_is_of_the_iteration_that
     assert {Path(model["file"]).name[len("model_idm") :]: model["iteration"] for model in models} == iterations
 
 
+REPORT = {"iter": 15, "val_loss_history": {"0": 9.0, "5": 3.0, "10": 3.1, "15": 3.2}}
+
+
+@pytest.mark.parametrize(
+    ("until", "last", "report", "by"),
+    [
+        ({"iterations": 15}, 16, REPORT, "iterations"),
+        ({"iterations": 15}, 15, REPORT, None),  # the model of this iteration may not be written yet
+        ({"iterations": 16}, 16, REPORT, None),
+        ({"plateau": 2}, 16, REPORT, "plateau"),
+        ({"plateau": 3}, 16, REPORT, None),
+        ({"iterations": 16, "plateau": 2}, 16, REPORT, "plateau"),
+        ({"iterations": 15}, None, REPORT, None),
+        ({"iterations": 15}, 16, None, None),
+        ({}, 16, REPORT, None),
+        (None, 16, REPORT, None),
+    ],
+)
+def test_stage_ends_when_a_later_iteration_shows_that_its_checkpoint_is_complete(
+    load: Callable[[str], ModuleType],
+    tmp_path: Path,
+    until: dict[str, int] | None,
+    last: int | None,
+    report: dict[str, Any] | None,
+    by: str | None,
+) -> None:
+    place = make(tmp_path, "x", "" if last is None else f"iter {last}: 2.5\n")
+    if report:
+        (place / "checkpoint" / "model_idx.json").write_text(json.dumps(report))
+    reached = load("runs.stage_end").end_of_stage(load("runs.files").Run(str(tmp_path), "x"), until)
+    assert (reached and (reached["by"], reached["iteration"])) == (by and (by, 15))
+
+
 @pytest.mark.parametrize("name", ["m1.last", "m1.new", "../x", "x/y", "", "-x", "x" * 200])
 def test_id_under_which_another_runs_files_would_lie_is_refused(run_module: Tell, tmp_path: Path, name: str) -> None:
     with pytest.raises(ModuleError, match=r"is not a valid run id|missing"):
