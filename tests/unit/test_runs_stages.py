@@ -20,6 +20,7 @@ from neuraltalk_provision.runs.request import lineage, stages, sweep
 from neuraltalk_provision.runs.request.document import RunDocument, read
 from neuraltalk_provision.runs.request.spec import RunSpec
 from neuraltalk_provision.runs.request.sweep import Slot, SweepDocument
+from plugins.module_utils.runs import launch
 
 DATA: dict[str, Any] = {"input_h5": "/d/c.h5", "input_json": "/d/c.json"}
 
@@ -179,6 +180,22 @@ def test_last_model_is_the_one_that_was_written_last_and_best_the_one_that_is_ju
     assert (run.id, model.file) == ("b", "/b.t7")
     run, model = lineage.origin([FIRST, SECOND], "best")
     assert (run.id, model.file) == ("a", "/a.t7")
+
+
+def test_last_model_is_the_one_of_the_latest_iteration_though_the_clock_was_set_back() -> None:
+    """The clock of a host can be an hour fast until somebody sets it: the older model was continued."""
+    first = run_of("a", {"/a.t7": (20, 3605.0), "/a.last.t7": (30, 6.0)})
+    second = run_of("b", {"/b.t7": (10, 9.0)})
+    assert lineage.origin([first], "last")[1].file == "/a.last.t7"
+    assert lineage.origin([first, second], "last")[1].file == "/b.t7"
+    models = [{"file": one.file, "iteration": one.iteration, "modified": one.modified} for one in first.models]
+    assert launch.weights_of({"id": "a", "choose": "last"}, models)["file"] == "/a.last.t7"
+    assert launch.weights_of({"id": "a", "choose": "best"}, models)["file"] == "/a.t7"
+
+
+def test_of_two_models_that_are_equally_good_the_later_one_is_the_best() -> None:
+    same = run_of("b", {"/b.t7": (10, 1.0)}, validations=((10, 2.0),))
+    assert lineage.origin([FIRST, same], "best")[1].file == "/b.t7"
 
 
 def test_best_is_by_cider_where_it_was_scored() -> None:

@@ -14,9 +14,10 @@ from neuraltalk_provision.runs.request.spec import RunSpec
 def origin(line: Sequence[RunState], choose: str) -> tuple[RunState, SavedModel]:
     """(the run, its model) to continue from: the latest model of the line, or the best of all its runs.
 
-    `line` goes from the first run to the one that is continued. Raises UsageError if there is no model.
+    `line` goes from the first run to the one that is continued. The clock of a host can be set while it trains: so the
+    latest model is that of the latest iteration. Raises UsageError if there is no model.
     """
-    models = [(run, model) for run in line for model in run.models]
+    models = [(run, model) for run in line for model in sorted(run.models, key=_written)]
     if not models:
         raise UsageError(
             f"{line[-1].id} wrote no model (.t7) to continue from",
@@ -24,12 +25,15 @@ def origin(line: Sequence[RunState], choose: str) -> tuple[RunState, SavedModel]
         )
     if choose == "best":
         best = [(run, model) for run, model in models if is_best(model.file)] or models
-        valued = [(value(run, model), run, model) for run, model in best]
-        known = [entry for entry in valued if entry[0] is not None]
+        known = [(number, run, model) for run, model in best if (number := value(run, model)) is not None]
         if known:
-            _value, run, model = max(known, key=lambda entry: (entry[0], entry[2].modified))
+            _number, run, model = max(reversed(known), key=lambda entry: entry[0])
             return run, model
-    return max(models, key=lambda entry: entry[1].modified)
+    return models[-1]
+
+
+def _written(model: SavedModel) -> tuple[int, float]:
+    return model.iteration, model.modified
 
 
 def value(run: RunState, model: SavedModel) -> float | None:

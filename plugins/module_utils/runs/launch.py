@@ -280,4 +280,5 @@ def weights_of(parent, models):
         raise StackError("run %s has no model (.t7) on this host to continue from" % parent["id"])
     if parent.get("choose") == "best":
         models = [entry for entry in models if rules.is_best(entry["file"])] or models
-    return max(models, key=lambda entry: entry["modified"])
+    # By the iteration, because the clock of a host can be set while it trains.
+    return max(models, key=lambda entry: (entry["iteration"], entry["modified"]))
