@@ -1,4 +1,4 @@
-"""`provision mirror`: import artifacts, check them, list them."""
+"""`provision mirror`: import artifacts, remove them, check them, list them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.catalogue import Catalogue, needed
 from neuraltalk_provision.cli import mirror_carry, mirror_pull, options, prove, signatures
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, MirrorError, UsageError, naming
-from neuraltalk_provision.mirror import cache, identify, incoming, lock, proofs, store, trust
+from neuraltalk_provision.mirror import cache, identify, incoming, lock, proofs, removal, store, trust
 from neuraltalk_provision.output import Output
 
 app = typer.Typer(help="Manage the artifact mirror, from which hosts get all files.", no_args_is_help=True)
@@ -122,6 +122,31 @@ def _added(entry: lock.Entry, taken_for: str) -> str:
 
 def _as_json(entry: lock.Entry, taken_for: str) -> dict[str, Any]:
     return {**entry.model_dump(), "taken_for": taken_for}
+
+
+@app.command()
+def remove(
+    names: Annotated[list[str], typer.Argument(help="The names of artifacts, as `provision mirror list` shows them.")],
+    plan: options.Plan = False,
+    mirror: options.Mirror = None,
+    settings: options.SettingsFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Remove artifacts from the mirror: their entries in the lock, and their files. No host is changed."""
+    output = Output(as_json=as_json)
+    chosen = settings_file.load(settings, mirror=mirror)
+    removed = (removal.look if plan else removal.remove)(chosen.mirror, names)
+    verb = "would remove" if plan else "removed"
+    for one in removed:
+        if one.stays:
+            why = f"it is not the file that the lock describes ({one.stays})"
+            output.say(f"{verb} {one.name} from the lock; {chosen.mirror / one.file} stays, because {why}")
+        else:
+            output.say(f"{verb} {one.name}: {one.file}" + (f", {one.bytes:,} bytes" if one.there else " is not there"))
+    if not plan:
+        signatures.show_stale(chosen, output)
+    output.result({"mirror": str(chosen.mirror), "removed": [asdict(one) for one in removed], "plan": plan})
+    return EXIT_FINE
 
 
 @app.command()

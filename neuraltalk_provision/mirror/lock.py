@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -63,6 +63,14 @@ class Lock(Strict):
     def by_name(self) -> dict[str, Entry]:
         """The entries by artifact name."""
         return {entry.name: entry for entry in self.artifacts}
+
+    def digests(self) -> dict[str, str]:
+        """{file: its SHA-256}."""
+        return {entry.file: entry.sha256 for entry in self.artifacts}
+
+    def without(self, entries: Collection[Entry]) -> Lock:
+        """This lock without these entries."""
+        return self.model_copy(update={"artifacts": tuple(one for one in self.artifacts if one not in entries)})
 
     def with_entry(self, entry: Entry) -> Lock:
         """This lock with `entry` instead of the entry of the same name; sorted by name."""
@@ -222,5 +230,5 @@ def changing(mirror: Path, *, rebuild: bool = False) -> Iterator[Lock]:
         missing = not _exists(mirror / FILE_NAME)
         lock = Lock() if (rebuild and missing) or is_new(mirror) else read(mirror)
         with guard.writing(mirror):
-            remains.sweep(mirror, {entry.file: entry.sha256 for entry in lock.artifacts})
+            remains.sweep(mirror, lock.digests())
         yield lock

@@ -53,6 +53,7 @@ CHANGING = (
         "mirror add",
         "mirror prove",
         "mirror pull",
+        "mirror remove",
         "mirror sign",
         "mirror bundle",
         "mirror unbundle",
