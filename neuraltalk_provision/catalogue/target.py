@@ -56,6 +56,8 @@ _MADE_OF = {
     "zorin": {"15": "bionic", "16": "focal", "17": "jammy", "18": "noble"},
 }
 """{ID of a system that is made of Ubuntu or Debian: {its major version: the codename of that release}}."""
+_HIGHEST = {**dict.fromkeys((*pythons.EL, "debian"), 40), "kali": 9999, "amzn": 9999}
+"""{ID of a system: a number above the major versions of all its releases}; 99 for the others that are known."""
 _FORM = "<ID>-<major version>-<machine>, for example debian-12-x86_64 or centos-7-x86_64"
 _MAJOR = re.compile(r"[vV]?(\d+)")
 _COLLECTED = re.compile(r"([a-z][a-z0-9_]{0,30})-([0-9]{1,4})(\.[0-9.]*)?-([a-z0-9_]{1,20})")
@@ -176,8 +178,6 @@ def _meant(key: str) -> str:
         major = str(number)
     elif words:
         name, major = words[1].rstrip("-"), words[2] or ""
-        if name in ("ubuntu", "pop") and re.fullmatch(r"\d\d(04|10)", major):
-            major = major[:2]
     else:
         return ""
     known = [name for ids in FAMILIES.values() for name in ids]
@@ -186,7 +186,18 @@ def _meant(key: str) -> str:
         # Who misspells a name hardly misspells its first letter, and short names of real systems differ only there.
         similar = [one for one in known if one[0] == name[0]]
         name = next(iter(difflib.get_close_matches(name, similar, 1, 0.8)), name)
+    if name in _MADE_OF and re.fullmatch(r"\d\d(0[1-9]|1[0-2])", major):
+        name = "ubuntu"  # year and month are how Ubuntu numbers its releases, and only Ubuntu
+    if name in (*known, *_MADE_OF):
+        major = _without_minor(name, major)
     if release := made_of(name, major):
         name, major = release[0], str(release[1])
     machine = machines.OTHER_NAMES.get(machine, machine or machines.BUILT_FOR)
     return "-".join(part for part in (name, major, machine) if part)
+
+
+def _without_minor(system: str, number: str) -> str:
+    """The major version in a number with the minor one behind it, as in 2204 and 79, or with zeros before it."""
+    number = number.lstrip("0") or number
+    fits = (part for part in (number, number[:2]) if int(part or 0) <= _HIGHEST.get(system, 99))
+    return next(fits, number[:1])

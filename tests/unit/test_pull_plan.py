@@ -211,6 +211,13 @@ def test_platform_that_no_host_has_is_refused(key: str, words: str) -> None:
         ("pop-2204-x86_64", "ubuntu-22-x86_64"),
         ("linuxmint-22-x86_64", "ubuntu-24-x86_64"),
         ("mint-6", "debian-12-x86_64"),
+        ("linuxmint-2204-x86_64", "ubuntu-22-x86_64"),
+        ("ubuntu-2405-x86_64", "ubuntu-24-x86_64"),
+        ("debian-120-x86_64", "debian-12-x86_64"),
+        ("debian-012-x86_64", "debian-12-x86_64"),
+        ("centos-79-x86_64", "centos-7-x86_64"),
+        ("rhel-810-x86_64", "rhel-8-x86_64"),
+        ("openeuler-2203-x86_64", "openeuler-22-x86_64"),
     ],
 )
 def test_platform_that_was_meant_is_named(key: str, meant: str) -> None:
@@ -227,7 +234,11 @@ def test_platform_that_cannot_be_collected_is_not_proposed(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "python"), [("centos-7-x86_64", "2"), ("rocky-9-x86_64", "3"), ("debian-7-x86_64", "3")]
+    ("key", "python"),
+    [
+        *(("centos-7-x86_64", "2"), ("rocky-9-x86_64", "3"), ("debian-7-x86_64", "3"), ("fedora-43-x86_64", "3")),
+        *(("kali-2026-x86_64", "3"), ("amzn-2023-x86_64", "3"), ("own-2204-x86_64", "3")),
+    ],
 )
 def test_platform_is_read_from_its_key(key: str, python: str) -> None:
     assert (target.parse(key).key, target.parse(key).python) == (key, python)
