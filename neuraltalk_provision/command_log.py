@@ -49,6 +49,7 @@ class CommandLog:
         self._arguments = tuple(arguments)
         self._show = show
         self._hidden: tuple[str, ...] = ()
+        self._written: set[str] = set()
         self._handle = -1
         self._size = 0
 
@@ -81,6 +82,12 @@ class CommandLog:
         except (OSError, RuntimeError) as error:
             self.problem = _reason(error, self.path)
             self._close()
+
+    def write_once(self, text: str) -> None:
+        """Append a text to the log and show it, unless that was done before."""
+        if text not in self._written:
+            self._written.add(text)
+            self.write(text, shown=text)
 
     def _fit(self, text: str) -> str:
         """The text without secrets and terminal control characters; the end of a very long text is left out."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neuraltalk_provision.errors import UsageError, raise_limit
+from neuraltalk_provision.host_names import counted
 
 LONGEST_LIMIT = 65536
 """Bytes of a list of hosts that is given on Ansible's command line."""
@@ -52,10 +53,22 @@ def forks(wanted: int) -> int:
         return wanted
     if hard != resource.RLIM_INFINITY and hard < FEWEST_FILES:
         raise UsageError(
-            f"a process of this machine may open only {hard} files at the same time (`ulimit -Hn`), and a playbook "
-            f"needs {FEWEST_FILES}",
+            f"{_may_open(hard)}, and a playbook needs {FEWEST_FILES}",
             advice=f"Nothing was done on any host. {raise_limit(errno.EMFILE, hard=True)}.",
         )
     raised = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
     return max(1, min(wanted, (raised - OTHER_FILES) // FILES_OF_A_FORK))
+
+
+def fewer(possible: int, wanted: int) -> str:
+    """What to say if `forks` gave fewer than it was asked for."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return (
+        f"{_may_open(hard)}, so it works on at most {counted(possible)} at once, and not on {wanted} as forks in "
+        f"provision.yml says. {raise_limit(errno.EMFILE, hard=True)}.\n"
+    )
+
+
+def _may_open(hard: int) -> str:
+    return f"a process of this machine may open only {hard} files at the same time (`ulimit -Hn`)"

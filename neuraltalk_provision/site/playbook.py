@@ -117,8 +117,10 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
     limits.refuse_empty(request.limit)
     ansible_environment.refuse_prompts()
     _refuse_not_utf8({**named, "--limit": ",".join(request.limit)})
-    request = replace(request, forks=limits.forks(request.forks))
     record = Recorder(request.variables)
+    if (forks := limits.forks(request.forks)) < request.forks:
+        record.once(limits.fewer(forks, request.forks))
+        request = replace(request, forks=forks)
     outcome = _run_once(request, record, on_event)
     _refuse_unfinished(outcome, request)
     for pause, forks in dropped.ROUNDS:

@@ -36,6 +36,11 @@ class Recorder:
             f"{pause:.0f} s, at most {forks} at once\n"
         )
 
+    def once(self, text: str) -> None:
+        """Record a remark about this machine, and show it; not again in the same command."""
+        if self._log:
+            self._log.write_once(text)
+
     def event(self, event: Event) -> None:
         """Record an event of Ansible."""
         if self._log:

@@ -437,6 +437,24 @@ def test_too_few_open_files_for_one_host_are_refused(open_files: list[tuple[int,
     assert "nofile in /etc/security/limits.conf" in caught.value.advice
 
 
+def test_fewer_hosts_at_once_than_forks_says_are_told_once(
+    open_files: list[tuple[int, int]], inventory: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A command on many hosts was slow without a word."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(playbook, "_run_once", lambda *given: Outcome(0, PlayResults()))
+    open_files.append((20, 100))
+    shown: list[str] = []
+    with command_log.begin(["site"], show=shown.append) as log:
+        for file in ("state.yml", "site.yml"):
+            playbook.run(Request(file, inventory))
+    (words,) = shown
+    assert words.startswith("a process of this machine may open only 100 files at the same time (`ulimit -Hn`), so ")
+    assert "it works on at most 1 host at once, and not on 50 as forks in provision.yml says" in words
+    assert "nofile in /etc/security/limits.conf" in words
+    assert log.path and words in log.path.read_text(encoding="utf-8")
+
+
 def test_ansible_works_on_more_hosts_at_once_than_the_soft_limit_of_open_files_allows(tmp_path: Path) -> None:
     """It ended in the middle of the playbook with `Too many open files` and `process object is closed`."""
     inventory = tmp_path / "hosts.yml"
