@@ -15,6 +15,8 @@ ARCHITECTURE = machines.SAME[1]
 """What apt calls the machine type that everything is built for."""
 _SCHEMES = ("https", "http", "file", "copy")
 _NOT_USED = re.compile(r"-(backports|proposed)\b")
+_OTHER_PLACES = re.compile(r"cdrom:|https?://esm\.ubuntu\.com[:/]")
+"""Disks, and Ubuntu Pro: each machine has logins of its own for it, which apt alone knows."""
 _OTHER_WORDS = frozenset({"no", "false", "without", "off", "disable", "0"})
 
 
@@ -77,10 +79,10 @@ def _source(fields: Mapping[str, str]) -> list[Source]:
 
 
 def of_release(sources: Iterable[Source], codenames: Sequence[str]) -> tuple[Source, ...]:
-    """Those of a release, which their suites name; without suites for tests, without backports and disks."""
+    """Those of a release, which their suites name; without backports, suites for tests, disks, and Ubuntu Pro."""
     found = []
     for one in sources:
-        if any(uri.startswith("cdrom:") for uri in one.uris):
+        if any(_OTHER_PLACES.match(uri) for uri in one.uris):
             continue
         suites = tuple(suite for suite in one.suites if _codename(suite, codenames) and not _NOT_USED.search(suite))
         if suites:

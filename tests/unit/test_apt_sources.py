@@ -102,6 +102,26 @@ def test_suites_of_others_are_not_used() -> None:
     assert apt_sources.of_release(sources("stable"), ["bookworm"]) == ()
 
 
+def test_sources_of_ubuntu_pro_are_not_used() -> None:
+    """apt has a login for each of them in /etc/apt/auth.conf.d, curl has not: it could not move their packages."""
+    pro = """# Written by ubuntu-pro-client
+Types: deb
+URIs: https://esm.ubuntu.com/apps/ubuntu
+Suites: noble-apps-security noble-apps-updates
+Components: main
+Signed-By: /usr/share/keyrings/ubuntu-pro-esm-apps.gpg
+
+Types: deb
+URIs: http://archive.ubuntu.com/ubuntu/
+Suites: noble noble-updates
+Components: main
+Signed-By: /usr/share/keyrings/ubuntu-archive-keyring.gpg
+"""
+    older = "deb https://esm.ubuntu.com/infra/ubuntu noble-infra-security main\n"
+    found = apt_sources.of_release([*apt_sources.parse_deb822(pro), *apt_sources.parse_list(older)], ["noble"])
+    assert [one.uris for one in found] == [("http://archive.ubuntu.com/ubuntu/",)]
+
+
 def test_address_with_a_password_is_refused_without_showing_it() -> None:
     with pytest.raises(UsageError, match="contains a user name or password") as caught:
         apt_sources.refuse_unsafe([Source(("https://me:secret@a.example.org/debian",), ("bookworm",))])
