@@ -236,7 +236,6 @@ def main():
             "ldconfig": {"type": "bool", "default": True},
             "state": {"type": "str", "choices": ["status", "swapped", "restored"], "required": True},
         },
-        required_if=[("state", "swapped", ("archive", "version"))],
         supports_check_mode=True,
     )
     run_module(module, work)

@@ -62,9 +62,12 @@ component:
       type: str
 """
 
+import grp
 import os
 
 from ansible.module_utils.basic import AnsibleModule
+from ..module_utils.host.commands import output_of
+from ..module_utils.host.environment import login_path
 from ..module_utils.runs.account import find, make_places
 from ..module_utils.runs.account_numbers import mismatches, record, recorded, usable
 from ..module_utils.host.errors import StackError
@@ -79,7 +82,7 @@ HINT = (
 SHELLS = ("/usr/sbin/nologin", "/sbin/nologin", "/bin/false")
 
 
-def make(module, name, root):
+def make(name, root):
     """Create the account if it is missing, and its directories. StackError with the output of useradd if it fails."""
     try:
         find(name)
@@ -88,25 +91,32 @@ def make(module, name, root):
         home = layout.runs(root)
         argv = ["useradd", "--system", "--no-create-home", "--home-dir", home, "--shell", shell]
         numbers = recorded(root, name)
-        _code, group, _error = module.run_command(["getent", "group", name])
+        group = has_group(name)
         hint = HINT % (layout.account(root), root) if numbers else ""
         if numbers and not group:
-            run(module, name, ["groupadd", "--system", "--gid", "%d" % numbers[1], name], hint)
+            run(name, ["groupadd", "--system", "--gid", "%d" % numbers[1], name], hint)
         argv += ["--gid", name] if group or numbers else ["--user-group"]
         argv += ["--uid", "%d" % numbers[0]] if numbers else []
-        run(module, name, argv + [name], hint)
+        run(name, argv + [name], hint)
     for problem in mismatches(root, name):
         raise StackError(problem)
     make_directory(root)
     make_places(root, find(name))
 
 
-def run(module, name, argv, hint):
+def has_group(name):
+    """Whether there is a group of that name, in a file or in a directory service."""
+    try:
+        return bool(grp.getgrnam(name))
+    except KeyError:
+        return False
+
+
+def run(name, argv, hint):
     """Run useradd or groupadd. StackError with its output and the hint if it fails."""
-    # These programs are in /usr/sbin, which the PATH of a login need not contain.
-    code, output, error = module.run_command([module.get_bin_path(argv[0]) or argv[0]] + argv[1:])
-    if code:
-        said = (error or output).strip() or "code %s" % code
+    output, code = output_of(argv, timeout=None, environment=login_path())
+    if code != 0:
+        said = "there is no program %s" % argv[0] if code is None else output.strip() or "code %s" % code
         raise StackError("the account %s cannot be created: %s%s" % (name, said, hint))
 
 
@@ -115,7 +125,7 @@ def work(module):
     name, root = module.params["user"], module.params["stack_root"]
     changed = not usable(root, name)
     if changed and not module.check_mode:
-        make(module, name, root)
+        make(name, root)
     account = None if module.check_mode and changed else find(name)
     if not module.check_mode:
         record(root, account)

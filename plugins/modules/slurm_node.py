@@ -132,7 +132,6 @@ def main():
             "text": {"type": "str", "default": "the stack is being changed"},
             "state": {"type": "str", "choices": ["drained", "resumed"], "required": True},
         },
-        required_if=[("state", "drained", ("rollout",))],
         supports_check_mode=True,
     )
     run_module(module, work)

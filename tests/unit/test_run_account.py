@@ -341,6 +341,15 @@ def tools(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tools
 
 
+def test_account_that_cannot_be_made_is_told_with_the_words_of_useradd(
+    run_module: Run, place: Path, tools: Path
+) -> None:
+    (tools / "useradd").write_text('#!/bin/sh\necho "useradd: cannot lock /etc/passwd" >&2\nexit 1\n')
+    words = "the account no-such-one cannot be created: useradd: cannot lock /etc/passwd"
+    with pytest.raises(ModuleError, match=words):
+        run_module("run_account", stack_root=place / "stack", user="no-such-one")
+
+
 def record_of(place: Path, **content: Any) -> Path:
     file = place / "stack" / "account.json"
     file.parent.mkdir(exist_ok=True)
