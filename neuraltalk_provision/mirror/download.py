@@ -16,7 +16,7 @@ LARGEST = 16 << 30
 """The maximum size of a file whose size is not known, in bytes."""
 ATTEMPTS = 5
 PAUSE = 2.0
-_BLOCK = 1 << 20
+_BLOCK, _HEAD = 1 << 20, 4_000
 _NO_RANGES = 33
 
 
@@ -81,14 +81,23 @@ def _download(
 
             ended = programs.run(_command(address, begin, limit), environment, sink=write, stop=stop)
         beyond = begin and not source.size and _size(part) == begin  # curl takes the answer 416 for success
-        if not ended.code and not beyond:
+        cut = not ended.code and _is_cut(part, begin, source.size)
+        if not ended.code and not beyond and not cut:
             return
         if beyond or (begin and ended.code in (_NO_RANGES, pull_errors.TOO_LARGE)):
             part.unlink()  # the server sends the file only from its beginning, or another file was begun
-        elif stop.is_set() or not pull_errors.worth_another(ended.code, ended.errors):
+        elif stop.is_set() or not (cut or pull_errors.worth_another(ended.code, ended.errors)):
             break
         stop.wait(PAUSE * attempt)
+    if cut:
+        raise pull_errors.of_curl(address, pull_errors.CUT, f"{_size(part):,} of {source.size:,} bytes arrived")
     raise pull_errors.of_curl(address, ended.code, ended.errors)
+
+
+def _is_cut(part: Path, begin: int, size: int) -> bool:
+    """Whether curl took the end of the connection for that of the file: the server had not told the length."""
+    with part.open("rb") as content:
+        return begin < _size(part) < size and not pull_errors.is_page(content.read(_HEAD))
 
 
 def _command(address: str, begin: int, limit: int) -> list[str]:
@@ -115,7 +124,7 @@ def _digest(file: Path) -> tuple[str, bytes]:
     digest, head = hashlib.sha256(), b""
     with file.open("rb") as content:
         while block := content.read(_BLOCK):
-            head = head or block[:4_000]
+            head = head or block[:_HEAD]
             digest.update(block)
         os.fsync(content.fileno())
     return digest.hexdigest(), head

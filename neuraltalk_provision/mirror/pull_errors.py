@@ -128,8 +128,8 @@ def of_git(address: str, actual: str, errors: str, commit: str = "") -> Provisio
     return MirrorError(f"{what}: {cause.meaning}: {last}", advice=cause.advice)
 
 
-TOO_LARGE = 63
-"""The exit code of curl for a file that is larger than it should be."""
+CUT, TOO_LARGE = 18, 63
+"""The exit codes of curl for a file that is not complete, and for one that is larger than it should be."""
 _NOT_THERE = Cause(
     "",
     "the server refuses it or does not have it",
@@ -144,6 +144,7 @@ _CURL = {
     5: Cause("", "the name of the proxy cannot be resolved", "Correct HTTPS_PROXY, " + AGAIN),
     6: _NAME,
     7: _REACH,
+    CUT: Cause("", "the connection was closed before the file was complete", "Try again later, " + AGAIN),
     22: _NOT_THERE,
     28: _REACH,
     35: _TLS,
@@ -153,7 +154,7 @@ _CURL = {
     TOO_LARGE: Cause("", "it is larger than it should be", "Check the address: this is not the file that was meant."),
     77: _TLS,
 }
-_CUT = frozenset({7, 18, 28, 52, 55, 56, 92, 95})
+_CUT = frozenset({7, CUT, 28, 52, 55, 56, 92, 95})
 _BUSY = re.compile(r"error: (408|429|500|502|503|504)\b")
 
 
@@ -171,10 +172,15 @@ def of_curl(address: str, code: int, errors: str) -> ProvisionError:
     return MirrorError(f"{address}: {cause.meaning}: {last}", advice=cause.advice)
 
 
+def is_page(head: bytes) -> bool:
+    """Whether a file that begins like this is a web page."""
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:2_000].lower()
+    return text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml"))
+
+
 def wrong_content(address: str, head: bytes, found: str, wanted: str) -> ProvisionError:
     """The error for a file that arrived whole with another digest; `head` is its beginning."""
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:2_000].lower()
-    if text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
+    if is_page(head):
         title = re.search(rb"<title>\s*([^<]{1,80})", head, re.I)
         said = f', titled "{title[1].decode("utf-8", "replace").strip()}"' if title else ""
         return MirrorError(

@@ -26,6 +26,9 @@ class Server:
     address: str = ""
     content: bytes = CONTENT
     cut: int = 0
+    cuts: bool = False
+    """Whether every answer is cut, and not only the first one."""
+    tells_length: bool = True
     ranges: bool = True
     codes: list[int] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -47,10 +50,11 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
             self.send_response(code)
             if code == 206:
                 self.send_header("Content-Range", f"bytes {begin}-{len(state.content) - 1}/{len(state.content)}")
-            self.send_header("Content-Length", str(len(body)))
+            if state.tells_length:
+                self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body[: state.cut] if state.cut else body)
-            state.cut = 0
+            state.cut *= state.cuts
 
         def log_message(self, *_words: object) -> None:
             pass
@@ -90,6 +94,29 @@ def test_transfer_that_is_cut_is_continued(tmp_path: Path, server: Server) -> No
     server.cut = 100_000
     assert download.fetch(tmp_path, source(server.address)).read_bytes() == CONTENT
     assert server.asked == ["", "bytes=100000-"]
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_transfer_that_is_cut_without_a_known_length_is_continued(tmp_path: Path, server: Server, ranges: bool) -> None:
+    """A proxy that looks for viruses tells no length. What had arrived was removed, as another file."""
+    server.tells_length, server.ranges, server.cut = False, ranges, 100_000
+    assert download.fetch(tmp_path, source(server.address)).read_bytes() == CONTENT
+    assert server.asked == ["", "bytes=100000-"] + [""] * (not ranges)
+
+
+def test_transfer_that_is_always_cut_is_told_and_what_has_arrived_is_kept(tmp_path: Path, server: Server) -> None:
+    server.tells_length, server.cut, server.cuts = False, 10, True
+    error = refused(tmp_path, server.address)
+    words = f"the connection was closed before the file was complete: 50 of {len(CONTENT):,} bytes arrived"
+    assert error.message == f"{server.address}: {words}"
+    assert (tmp_path / f"{source('x').sha256}.incomplete").read_bytes() == CONTENT[:50]
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_page_without_a_known_length_is_recognised(tmp_path: Path, server: Server, ranges: bool) -> None:
+    server.tells_length, server.ranges, server.content = False, ranges, PAGE
+    assert "what arrived is a web page" in refused(tmp_path, server.address).message
+    assert server.asked == [""]
 
 
 def test_part_of_an_earlier_command_is_continued(tmp_path: Path, server: Server) -> None:
