@@ -12,6 +12,11 @@ from typing import IO
 from neuraltalk_provision.catalogue.model import UrlSource
 from neuraltalk_provision.mirror import addresses, programs, pull_errors
 
+CURL = (
+    *("curl", "--fail", "--location", "--max-redirs", "10", "--silent", "--show-error", "--globoff", "--no-include"),
+    *("--netrc-optional", "--proto-redir", "=https,http", "--connect-timeout", "30"),
+)
+"""curl as it is always called. It reads the user's ~/.curlrc, which can name a proxy; nothing of it changes a file."""
 LARGEST = 16 << 30
 """The maximum size of a file whose size is not known, in bytes."""
 ATTEMPTS = 5
@@ -103,9 +108,7 @@ def _is_cut(part: Path, begin: int, size: int) -> bool:
 def _command(address: str, begin: int, limit: int) -> list[str]:
     """The call of curl for the bytes from `begin` on, of a file of at most `limit` bytes."""
     return [
-        *("curl", "--fail", "--location", "--max-redirs", "10", "--silent", "--show-error", "--globoff"),
-        *("--netrc-optional", "--proto", "=https,http,file", "--proto-redir", "=https,http"),
-        *("--connect-timeout", "30", "--speed-limit", "100", "--speed-time", "120"),
+        *(*CURL, "--proto", "=https,http,file", "--speed-limit", "100", "--speed-time", "120", "--write-out", ""),
         *("--max-filesize", str(limit - begin)),
         *(("--continue-at", str(begin)) if begin else ()),
         *("--output", "-", "--url", address),

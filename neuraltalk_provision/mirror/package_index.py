@@ -14,7 +14,7 @@ from threading import Event
 
 from neuraltalk_provision.catalogue import Wheel
 from neuraltalk_provision.errors import MirrorError, ProvisionError, UsageError
-from neuraltalk_provision.mirror import index_page, pip_settings, programs, pull_errors
+from neuraltalk_provision.mirror import download, index_page, pip_settings, programs, pull_errors
 from neuraltalk_provision.mirror.index_page import Link
 
 _LARGEST = 64 << 20
@@ -93,18 +93,7 @@ def _read(place: str, environment: Mapping[str, str], stop: Event) -> list[Link]
 def _fetched(address: str, environment: Mapping[str, str], stop: Event) -> tuple[bytes, str]:
     """(a page, the address at which it was found after redirections); an empty page if there is none."""
     command = [
-        *(
-            "curl",
-            "--fail",
-            "--location",
-            "--max-redirs",
-            "10",
-            "--silent",
-            "--show-error",
-            "--globoff",
-            "--compressed",
-        ),
-        *("--netrc-optional", "--proto", "=https,http", "--proto-redir", "=https,http", "--connect-timeout", "30"),
+        *(*download.CURL, "--compressed", "--proto", "=https,http"),
         *("--speed-limit", "100", "--speed-time", "60", "--retry", "3", "--max-filesize", str(_LARGEST)),
         *("--header", f"Accept: {_ACCEPT}", "--write-out", "\\n%{url_effective}", "--url", address),
     ]

@@ -119,6 +119,14 @@ def test_page_without_a_known_length_is_recognised(tmp_path: Path, server: Serve
     assert server.asked == [""]
 
 
+def test_settings_of_the_users_curl_do_not_change_the_file(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".curlrc").write_text('write-out = "\\n"\ninclude\n')
+    assert download.fetch(tmp_path / "cache", source(server.address)).read_bytes() == CONTENT
+
+
 def test_part_of_an_earlier_command_is_continued(tmp_path: Path, server: Server) -> None:
     (tmp_path / f"{source('x').sha256}.incomplete").write_bytes(CONTENT[:5_000])
     assert download.fetch(tmp_path, source(server.address)).read_bytes() == CONTENT
