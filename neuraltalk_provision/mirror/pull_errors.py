@@ -49,6 +49,22 @@ _TLS = Cause(
 )
 _CAUSES = (
     _FULL,
+    Cause(
+        r"cannot run ssh|\bssh: (command )?not found",
+        "this machine has no program ssh, which git needs for this address",
+        "Install it (openssh-client or openssh-clients), " + AGAIN,
+    ),
+    Cause(
+        r"REMOTE HOST IDENTIFICATION HAS CHANGED",
+        "the server has another SSH host key than before, or it is another server",
+        "Ask those who maintain it. If the new key is right, remove the old one with `ssh-keygen -R HOST`, and log in "
+        "once with `ssh HOST`, " + AGAIN,
+    ),
+    Cause(
+        r"Host key verification failed",
+        "the SSH host key of the server is not known here",
+        "Log in once with `ssh HOST`, and compare the fingerprint before you accept it, " + AGAIN,
+    ),
     _NAME,
     _REACH,
     _TLS,
@@ -121,6 +137,8 @@ def of_git(address: str, actual: str, errors: str, commit: str = "") -> Provisio
     cause = first_cause(_CAUSES, errors)
     last = next((line for line in reversed(errors.splitlines()) if re.match(r"(fatal|error|remote):", line)), "")
     last = last or (errors.splitlines() or ["no message"])[-1]
+    if cause and not re.search(cause.words, last):
+        last = next((line for line in errors.splitlines() if re.search(cause.words, line)), last)
     place = address if actual == address else f"{address} (git uses {actual})"
     what = f"{place}{f', commit {commit}' if commit else ''}"
     if cause is None:

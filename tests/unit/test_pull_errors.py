@@ -6,6 +6,12 @@ import pytest
 
 from neuraltalk_provision.mirror import git_progress, pull_errors
 
+CLOSED = (
+    "fatal: Could not read from remote repository.\n\nPlease make sure you have the correct access rights\n"
+    "and the repository exists."
+)
+"""What git says at the end whatever ssh said."""
+
 
 @pytest.mark.parametrize(
     ("errors", "meaning", "final"),
@@ -30,6 +36,16 @@ from neuraltalk_provision.mirror import git_progress, pull_errors
         ("fatal: transport 'file' not allowed", "sent on to a protocol", True),
         ("error: file write error: No space left on device\nfatal: index-pack failed", "this disk is full", True),
         ("error: RPC failed; curl 56 recv failure\nfatal: index-pack failed", "the transfer was cut", False),
+        (f"Host key verification failed.\n{CLOSED}", "SSH host key of the server is not known here", True),
+        (
+            f"@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.\n{CLOSED}",
+            "other",
+            True,
+        ),
+        (f"ssh: connect to host x port 22: Connection refused\n{CLOSED}", "port 22: Connection refused", False),
+        ("error: cannot run ssh: No such file or directory\nfatal: unable to fork", "has no program ssh", True),
+        (f"ssh -oBatchMode=yes: line 1: ssh: command not found\n{CLOSED}", "has no program ssh", True),
+        (f"ssh -oBatchMode=yes: 1: ssh: not found\n{CLOSED}", "has no program ssh", True),
         ("fatal: something new", "git failed: fatal: something new", False),
     ],
 )
