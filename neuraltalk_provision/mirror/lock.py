@@ -42,6 +42,14 @@ def _not_reserved(name: str) -> str:
     return name
 
 
+def _readable(text: str) -> str:
+    """The text with NUL, and bytes of a path or argument that are not UTF-8, in ASCII: YAML cannot contain them."""
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+Words = Annotated[str, AfterValidator(_readable)]
+
+
 class Entry(Strict):
     """One file of the mirror; `size` in bytes."""
 
@@ -49,8 +57,8 @@ class Entry(Strict):
     file: Annotated[PlainName, AfterValidator(_not_reserved)]
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     size: int = Field(ge=0)
-    version: str = ""
-    origin: str = ""
+    version: Words = ""
+    origin: Words = ""
     role: str
 
 
@@ -207,11 +215,18 @@ def write(mirror: Path, lock: Lock) -> None:
 @contextmanager
 def staged(mirror: Path, lock: Lock) -> Iterator[Path]:
     """The lock, written and synced to a temporary file in the mirror; the caller renames it."""
+    text = yaml.safe_dump(lock.model_dump(mode="json"), sort_keys=False)
+    if len(text) > LARGEST:
+        raise MirrorError(
+            f"{mirror / FILE_NAME} was not changed: the lock would have {len(text):,} bytes, and it may have at most "
+            f"{LARGEST:,}",
+            advice="Give shorter texts for --origin and --version, or use a second mirror for some of the platforms.",
+        )
     handle, name = tempfile.mkstemp(dir=mirror, prefix=f".{FILE_NAME}-")
     beside = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            yaml.safe_dump(lock.model_dump(mode="json"), file, sort_keys=False)
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         beside.chmod(0o644)

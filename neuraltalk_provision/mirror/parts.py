@@ -26,7 +26,7 @@ from neuraltalk_provision.mirror import cache_files, lock
 BLOCK = tarfile.BLOCKSIZE
 END = bytes(2 * BLOCK)
 MOST_PARTS, MOST_FILES, MOST_SIGNATURES = 999, 5_000, 90
-LARGEST_LOCK, LARGEST_SIGNATURE, LARGEST_DOCUMENT = 1 << 20, 1 << 18, 4 << 20
+LARGEST_LOCK, LARGEST_SIGNATURE, LARGEST_DOCUMENT = lock.LARGEST, 1 << 18, 4 << 20
 LARGEST_HEAD = 4_096
 """The maximum size of part.json in bytes."""
 LARGEST = 10**15

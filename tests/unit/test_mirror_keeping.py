@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from neuraltalk_provision.errors import MirrorError, ProvisionError, UsageError
-from neuraltalk_provision.mirror import guard, lock, store
+from neuraltalk_provision.mirror import guard, lock, parts, store
 from tests.unit import archives
 from tests.unit.archives import pack
 from tests.unit.catalogue import SMALL
@@ -128,6 +128,25 @@ def test_key_twice_in_the_lock_is_refused_and_no_entry_is_lost(mirror: Path, tmp
     with pytest.raises(MirrorError, match="duplicate"):
         store.add(mirror, pack(tmp_path / "nn-2.tgz", archives.NN), SMALL)
     assert contents(mirror) == before
+
+
+def test_file_below_a_directory_whose_name_is_not_utf8_leaves_a_lock_that_can_be_read(
+    mirror: Path, tmp_path: Path
+) -> None:
+    """Its path is its origin in the lock. No command could read the lock any more."""
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    store.add(mirror, pack(folder / "nn.tgz", archives.NN), SMALL, version=os.fsdecode(b"1\xe9"))
+    entry = lock.read(mirror).by_name()["nn"]
+    assert (entry.origin, entry.version) == (f"{tmp_path}/caf\\udce9/nn.tgz", "1\\udce9")
+
+
+def test_lock_that_no_command_could_read_is_not_written(mirror: Path, tmp_path: Path) -> None:
+    before = contents(mirror)
+    with pytest.raises(MirrorError, match="the lock would have"):
+        store.add(mirror, pack(tmp_path / "nn-2.tgz", archives.NN), SMALL, origin="x" * lock.LARGEST)
+    assert contents(mirror) == before
+    assert parts.LARGEST_LOCK == lock.LARGEST
 
 
 def test_huge_lock_is_refused_before_it_is_read(mirror: Path) -> None:
