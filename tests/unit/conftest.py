@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +17,20 @@ from typing import Any
 import pytest
 
 from tests.unit import contract, modules
+
+
+def pytest_sessionstart() -> None:
+    """The workers of xdist begin to import at different files.
+
+    Otherwise, in a new checkout, each worker would compile every file, all of them the same file at the same time.
+    """
+    if worker := os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw"):
+        files = sorted(Path(__file__).parent.glob("test_*.py"))
+        first = int(worker) * len(files) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        for file in files[first:] + files[:first]:
+            # What goes wrong, such as a warning, is reported when the file is collected.
+            with contextlib.suppress(Exception, pytest.skip.Exception), warnings.catch_warnings(action="error"):
+                importlib.import_module(f"tests.unit.{file.stem}")
 
 
 @pytest.fixture(autouse=True, scope="session")
