@@ -13,6 +13,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import pip
 import pytest
 
 from neuraltalk_provision import catalogue as catalogues
@@ -148,6 +149,23 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(mirror, home)
 
 
+@pytest.fixture
+def quick(tmp_path: Path) -> str:
+    """A Python that makes virtual environments with its own pip, as ensurepip takes seconds to install one."""
+    program = tmp_path / "quick-python"
+    lines = (
+        "#!/bin/sh",
+        'case "$*" in',
+        f'    "-I -m venv "*) {sys.executable} -I -m venv --without-pip "$4" && '
+        f'ln -s {Path(pip.__file__).parent} "$4"/lib/python*/site-packages/;;',
+        f'    *) exec {sys.executable} "$@";;',
+        "esac",
+    )
+    program.write_text("\n".join(lines) + "\n")
+    program.chmod(0o755)
+    return str(program)
+
+
 def below(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -172,9 +190,9 @@ def test_it_installs_into_one_directory_and_a_second_time_changes_nothing(machin
     assert "another version of provision or of ansible-core, which is kept" in other.stderr
 
 
-def test_old_ansible_gets_a_directory_of_its_own(machine: Machine) -> None:
+def test_old_ansible_gets_a_directory_of_its_own(machine: Machine, quick: str) -> None:
     """A Python that the old ansible-core accepts is faked, because this one may be newer."""
-    program = python_312(machine)
+    program = python_312(machine, quick)
     done = machine.run("--ansible", "2.16", PYTHON=program)
     assert done.returncode == 0, done.stderr
     assert below(machine.home) == ["neuraltalk-provision-ansible-2.16"]
@@ -186,10 +204,10 @@ def test_old_ansible_gets_a_directory_of_its_own(machine: Machine) -> None:
     assert (newer.returncode, "it needs one of 3.11 3.12. python3 is Python 3.13" in newer.stderr) == (2, True)
 
 
-def python_312(machine: Machine) -> str:
-    """This Python, which says that it is 3.12."""
+def python_312(machine: Machine, python: str = sys.executable) -> str:
+    """A Python which says that it is 3.12."""
     program = machine.home.parent / "python-3.12"
-    program.write_text(f'#!/bin/sh\ncase "$*" in *version_info*) echo 3.12;; *) exec {sys.executable} "$@";; esac\n')
+    program.write_text(f'#!/bin/sh\ncase "$*" in *version_info*) echo 3.12;; *) exec {python} "$@";; esac\n')
     program.chmod(0o755)
     return str(program)
 
@@ -214,11 +232,11 @@ def test_wheels_of_an_older_version_have_no_old_ansible(machine: Machine) -> Non
     assert below(machine.home) == []
 
 
-def test_what_a_killed_call_left_is_replaced_and_a_failed_one_leaves_nothing(machine: Machine) -> None:
+def test_what_a_killed_call_left_is_replaced_and_a_failed_one_leaves_nothing(machine: Machine, quick: str) -> None:
     place = machine.home / "neuraltalk-provision"
     killed = subprocess.Popen(
         machine.command(),
-        env=machine.environment(),
+        env=machine.environment(PYTHON=quick),
         cwd=machine.home,
         start_new_session=True,
         stdout=subprocess.DEVNULL,
@@ -229,7 +247,7 @@ def test_what_a_killed_call_left_is_replaced_and_a_failed_one_leaves_nothing(mac
     killed.wait()
     assert (place / ".neuraltalk-provision").read_text() == f"building {killed.pid}\n"
     (place / "lib" / "rest").write_text("half")
-    done = machine.run()
+    done = machine.run(PYTHON=quick)
     assert done.returncode == 0, done.stderr
     assert not (place / "lib" / "rest").exists()
     assert below(machine.home) == ["neuraltalk-provision"]
