@@ -88,12 +88,17 @@ def header(file):
         width, height = bmp(head)
     else:
         return kind, None, None
+    refuse_size(width, height)
+    return kind, width, height
+
+
+def refuse_size(width, height):
+    """Raise Unusable for a picture without pixels, or with more pixels than are decoded."""
     if width <= 0 or height <= 0:
         raise Unusable("it is %d pixels wide and %d high: it has no pixels" % (width, height), "zero-sized")
     if width * height > MOST_PIXELS:
         message = "its header asks for %d x %d pixels, more than the %d that are decoded (a decompression bomb)"
         raise Unusable(message % (width, height, MOST_PIXELS), "decompression bomb")
-    return kind, width, height
 
 
 def cut_short(kind):

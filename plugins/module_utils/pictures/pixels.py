@@ -18,7 +18,7 @@ import logging
 import re
 import warnings
 
-from .headers import MOST_PIXELS, Unusable, header, kind_of
+from .headers import Unusable, header, kind_of, refuse_size
 from .files import opened
 from ..host.texts import as_text
 
@@ -92,12 +92,7 @@ def loaded(file):
         image = Image.open(file)
     else:
         image = Image.open(file, formats=[FORMATS[kind]])
-    width, height = image.size
-    if width < 1 or height < 1:
-        raise Unusable("it is %d pixels wide and %d high: it has no pixels" % (width, height), "zero-sized")
-    if width * height > MOST_PIXELS:
-        message = "its header asks for %d x %d pixels, more than the %d that are decoded (a decompression bomb)"
-        raise Unusable(message % (width, height, MOST_PIXELS), "decompression bomb")
+    refuse_size(*image.size)
     image.load()
     return image
 
