@@ -147,7 +147,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.activation.record import check_armed
 from ..module_utils.cudnn.inspection import Tree, inspect, users
 from ..module_utils.cudnn.ldconfig import Loader
-from ..module_utils.cudnn.swap import check_tree, refusal, restore, swap
+from ..module_utils.cudnn.swap import check_tree, refuse, refuse_users, restore, swap
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.lease import Lock
 from ..module_utils.host.outcome import run_module
@@ -168,14 +168,10 @@ def predict(tree, options, before):
         return bool(tree.journal()), "cudnn as it was before the swap\n"
     if is_in_place(before["state"], before["library"], options["version"]):
         return False, listing(before)
-    reason = "" if before["state"] == UNFINISHED else refusal(before, options["version"], options["foreign"])
-    if reason:
-        raise StackError(reason, code=codes.CUDNN_FOREIGN)
-    if tree.journal() and before["state"] != UNFINISHED:
-        raise StackError("%s was swapped before and contains another cuDNN now; restore it first" % tree.root)
-    mapped = [] if options["in_use"] else users(tree)
-    if mapped:
-        raise StackError("%(file)s is in use by pid %(pid)d (%(command)s)" % mapped[0], code=codes.CUDNN_IN_USE)
+    if before["state"] != UNFINISHED:
+        refuse(tree, before, options["version"], options["foreign"])
+    if not options["in_use"]:
+        refuse_users(tree)
     return True, "cudnn.h %(version)s\nlibcudnn %(version)s\n" % options
 
 

@@ -58,6 +58,26 @@ def refusal(cudnn, version, foreign):
     return ""
 
 
+def refuse(tree, cudnn, version, foreign):
+    """Raise the StackError because of which the cuDNN in the tree, whose state is `cudnn`, is not replaced."""
+    reason = refusal(cudnn, version, foreign)
+    if reason:
+        raise StackError(reason + ". Nothing was changed", code=codes.CUDNN_FOREIGN)
+    if tree.journal():
+        raise StackError("%s was swapped before and contains another cuDNN now; restore it first" % tree.root)
+
+
+def refuse_users(tree):
+    """StackError with the processes that use the cuDNN in the tree."""
+    mapped = users(tree)
+    if mapped:
+        raise StackError(
+            "%s is in use by %s. Nothing was changed"
+            % (mapped[0]["file"], ", ".join("pid %(pid)d (%(command)s)" % user for user in mapped[:5])),
+            code=codes.CUDNN_IN_USE,
+        )
+
+
 class Lock(object):
     """The lock of a CUDA directory, so that only one swap at a time runs in it."""
 
@@ -103,18 +123,9 @@ def swap(tree, archive, version, machine, in_use=False, foreign=False, loader=No
         before = inspect(tree)
         if is_in_place(before["state"], before["library"], version):
             return steps
-        reason = refusal(before, version, foreign)
-        if reason:
-            raise StackError(reason + ". Nothing was changed", code=codes.CUDNN_FOREIGN)
-        if tree.journal():
-            raise StackError("%s was swapped before and contains another cuDNN now; restore it first" % tree.root)
-        mapped = users(tree)
-        if mapped and not in_use:
-            raise StackError(
-                "%s is in use by %s. Nothing was changed"
-                % (mapped[0]["file"], ", ".join("pid %(pid)d (%(command)s)" % user for user in mapped[:5])),
-                code=codes.CUDNN_IN_USE,
-            )
+        refuse(tree, before, version, foreign)
+        if not in_use:
+            refuse_users(tree)
         label = "cudnn_v%d" % branch(before["header"] or before["library"])
         old = dict((name, describe(tree.path(name))) for name in tree.names())
         taken = [path for path in (tree.backup(name, label) for name in old) if os.path.lexists(path)]
