@@ -19,10 +19,9 @@ from ..host.environment import login_path
 from ..host.errors import StackError
 from ..host.files import make_directory, naming, remove, sync, write_whole
 from ..host.texts import as_text
-from ..programs.packed import packed
+from ..programs.packed import imported, packed
 from ..rules import codes, layout
 from ..rules.texts import UTF8
-from . import record as records
 
 RUNNING = "/run/systemd/system"
 """This directory exists if systemd runs the host."""
@@ -34,8 +33,6 @@ TRY, DETACH = "try", "detach"
 """The arguments with which it only prints that, or continues in a session of its own."""
 PATIENCE = 30
 """Seconds in which the program must have started."""
-OURS = records.__name__[: -len("activation.record")]
-"""The common prefix of the names of the modules that are packed: all that are imported by then."""
 MAIN = """import sys
 from module_utils.activation.program import main
 sys.exit(main(sys.argv[1:]))
@@ -77,14 +74,13 @@ def name_of(root):
 
 def write_program(root):
     """Write the program and all modules that it imports to the stack root, as one file that any Python runs."""
-    modules = [module for name, module in sorted(sys.modules.items()) if name.startswith(OURS) and module]
     path = layout.return_program(root)
     new = path + ".new"
     with naming(path):
         remove(new)
         handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(handle, "wb") as file:
-            file.write(packed(modules, MAIN))
+            file.write(packed(imported(), MAIN))
             file.flush()
             os.fsync(file.fileno())
         os.rename(new, path)

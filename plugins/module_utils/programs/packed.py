@@ -10,6 +10,7 @@ __metaclass__ = type
 
 import io
 import re
+import sys
 import zipfile
 
 from ..host.files import read_text
@@ -18,6 +19,12 @@ ROOT = "module_utils"
 """The name of the package that contains the modules, also in the packed file."""
 _sources = {}  # type: dict[str, str]
 """{name of a module: its source text} of the modules that were packed."""
+
+
+def imported():
+    """Return the modules of ours that are imported by now, in the order of their names."""
+    ours = __name__[: -len("programs.packed")]
+    return [module for name, module in sorted(sys.modules.items()) if name.startswith(ours) and module]
 
 
 def packed(modules, main):

@@ -8,14 +8,11 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-import sys
-
 from ..programs import data
+from ..programs.packed import imported
 from ..programs.packed import packed as pack
-from . import main as command_line
+from . import main  # noqa: F401 - what it imports is packed
 
-OURS = command_line.__name__[: -len("runs.main")]
-"""The common prefix of the names of the modules that are packed: all that are imported by then."""
 MAIN = """import sys
 from module_utils.runs.main import main
 sys.exit(main(sys.argv[1:]))
@@ -29,4 +26,4 @@ def packed():
     """
     for name in data.PROGRAMS:
         data.program_of(name)
-    return pack([module for name, module in sorted(sys.modules.items()) if name.startswith(OURS) and module], MAIN)
+    return pack(imported(), MAIN)
