@@ -22,6 +22,7 @@ from neuraltalk_provision.mirror import trust
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import controller, converge, inventory_names
+from neuraltalk_provision.site.advice import UNCHANGED
 from neuraltalk_provision.site.plan import HostPlan
 
 WHAT = "provision site"
@@ -150,7 +151,7 @@ def carry_out(
         if before is not None and journal.rollouts(1) != before:
             raise UsageError(
                 "another controller has worked on this site while the hosts were asked",
-                advice=f"{survey.UNCHANGED} `provision rollout list` shows what it did. Run the same command again.",
+                advice=f"{UNCHANGED} `provision rollout list` shows what it did. Run the same command again.",
             )
         if remark := entries.given_up(journal.unfinished()):
             output.remark("remark", remark)

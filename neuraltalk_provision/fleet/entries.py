@@ -23,11 +23,12 @@ from neuraltalk_provision.fleet.records import (
     inputs,
 )
 from neuraltalk_provision.fleet.rollback_words import CONTINUES
-from neuraltalk_provision.fleet.survey import UNCHANGED, Aside, Survey
+from neuraltalk_provision.fleet.survey import Aside, Survey
 from neuraltalk_provision.fleet.waves import Wave
 from neuraltalk_provision.host_names import named
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import codes
+from neuraltalk_provision.site.advice import UNCHANGED
 from neuraltalk_provision.site.plan import HostPlan
 
 

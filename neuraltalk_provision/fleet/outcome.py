@@ -9,7 +9,7 @@ from typing import Any
 from neuraltalk_provision.errors import HostError
 from neuraltalk_provision.fleet.records import UNFINISHED
 from neuraltalk_provision.fleet.rollback_words import rollback_of
-from neuraltalk_provision.fleet.survey import UNCHANGED, Aside
+from neuraltalk_provision.fleet.survey import Aside
 from neuraltalk_provision.fleet.survey import as_json as aside_as_json
 from neuraltalk_provision.fleet.waves import Wave
 from neuraltalk_provision.host_names import lines, named
@@ -132,7 +132,7 @@ def _next_steps(outcome: FleetOutcome, resumed: bool) -> list[str]:
     if outcome.untouched:
         steps.append(f"Not begun: {named(outcome.untouched)}.")
     if not (outcome.site.failures or outcome.site.changes or done or outcome.returned):
-        steps.append(UNCHANGED)
+        steps.append(advice.UNCHANGED)
     ended = resumed and outcome.status not in UNFINISHED
     again = "`provision site`, with the --limit that the rollout had" if ended else "the same command again"
     # A new rollout would give up the hosts that have not returned.

@@ -18,7 +18,7 @@ from neuraltalk_provision.fleet.records import HostEntry, Options, Outcome, Phas
 from neuraltalk_provision.fleet.rollback_error import both_ways, failed, no_generation
 from neuraltalk_provision.fleet.rollback_words import rollback_of
 from neuraltalk_provision.fleet.rollout import Done
-from neuraltalk_provision.fleet.survey import UNCHANGED, Aside
+from neuraltalk_provision.fleet.survey import Aside
 from neuraltalk_provision.host_names import lines
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_state import HostState
@@ -33,6 +33,7 @@ from neuraltalk_provision.site import (
     playbook,
     sharing,
 )
+from neuraltalk_provision.site.advice import LEAVE_OUT
 from neuraltalk_provision.site.events import Failure
 from neuraltalk_provision.site.sharing import Share
 
@@ -142,7 +143,7 @@ def _refuse(
         reasons += [f"{budget.describe(lost)}: nothing was begun"] * bool(states)
         raise HostError(
             "\n".join(reasons),
-            advice=f"{UNCHANGED} To leave out a host, give --limit '!HOST'.",
+            advice=LEAVE_OUT,
             document={"hosts": [], "changed": False, "set_aside": [survey.as_json(one) for one in aside]},
         )
 

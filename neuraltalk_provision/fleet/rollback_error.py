@@ -12,8 +12,9 @@ from neuraltalk_provision.fleet.moves import Move
 from neuraltalk_provision.fleet.outcome import STILL_DRAINED_ADVICE
 from neuraltalk_provision.fleet.rollback_words import rollback_of
 from neuraltalk_provision.fleet.rollout import Done, Loss
-from neuraltalk_provision.fleet.survey import UNCHANGED, Aside
+from neuraltalk_provision.fleet.survey import Aside
 from neuraltalk_provision.host_names import MOST_NAMED, lines, named
+from neuraltalk_provision.site.advice import UNCHANGED
 from neuraltalk_provision.site.events import Failure
 
 NOTHING: Mapping[str, str] = MappingProxyType({})

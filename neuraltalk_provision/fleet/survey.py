@@ -29,8 +29,6 @@ from neuraltalk_provision.site.events import Failure
 from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan
 
-UNCHANGED = "Nothing was changed on any host."
-
 
 @dataclass(frozen=True)
 class Aside:
@@ -91,7 +89,7 @@ def survey(
     if gone and not there:
         raise UsageError(
             f"the inventory {inventories.named(settings.inventory)} has none of the hosts of the rollout",
-            advice=f"Give the inventory with which it was begun. {UNCHANGED}",
+            advice=f"Give the inventory with which it was begun. {advice.UNCHANGED}",
         )
     listed = converge.open_mirror(settings)
     found = host_state.read_each(settings, catalogues.load(), there)
@@ -183,8 +181,8 @@ def refuse(found: Survey, budget: Budget | None = None) -> None:
 def _error(found: Survey, message: str) -> ProvisionError:
     document = {"plans": [plan.as_json() for plan in found.plans], "set_aside": [as_json(one) for one in found.aside]}
     if all(one.refused for one in found.aside):
-        return UsageError(message, advice=UNCHANGED, document=document)
-    return HostError(message, advice=f"{UNCHANGED} To leave out a host, give --limit '!HOST'.", document=document)
+        return UsageError(message, advice=advice.UNCHANGED, document=document)
+    return HostError(message, advice=advice.LEAVE_OUT, document=document)
 
 
 def as_json(one: Aside) -> dict[str, str]:

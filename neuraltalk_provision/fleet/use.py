@@ -11,7 +11,6 @@ from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.fleet import busy
 from neuraltalk_provision.fleet.busy import Rule
 from neuraltalk_provision.fleet.seen import Seen
-from neuraltalk_provision.fleet.survey import UNCHANGED
 from neuraltalk_provision.results.host_use import ChangedNodes, HostUseResult, SlurmNodes
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import advice, host_results, playbook
@@ -78,7 +77,7 @@ def refuse(settings: Settings, hosts: Sequence[str]) -> None:
         return
     refusals = busy.refusals(rule(settings), ask(settings, hosts).values())
     if refusals:
-        raise UsageError("\n".join(refusals), advice=UNCHANGED)
+        raise UsageError("\n".join(refusals), advice=advice.UNCHANGED)
 
 
 def planned(settings: Settings, sharing: Mapping[str, Sequence[str]]) -> dict[str, str]:

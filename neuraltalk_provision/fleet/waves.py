@@ -8,6 +8,7 @@ from typing import Any
 
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.host_names import named
+from neuraltalk_provision.site.advice import UNCHANGED
 from neuraltalk_provision.wave_rules import GROUP, WaveRule
 
 
@@ -63,7 +64,7 @@ def divide(
             raise UsageError(
                 f"no host of the first wave, group {rule.group}, can be activated: the group does not exist, has no "
                 "host in this command, or all of its hosts were set aside",
-                advice="Nothing was changed on any host. Repair one of its hosts, or change `waves` in provision.yml.",
+                advice=f"{UNCHANGED} Repair one of its hosts, or change `waves` in provision.yml.",
             )
         if chosen:
             waves.append(
@@ -74,7 +75,7 @@ def divide(
     if left:
         raise UsageError(
             f"{len(left)} hosts belong to no wave: {named(left)}",
-            advice="Nothing was changed on any host. Add 100% as the last of `waves` in provision.yml, or a wave "
+            advice=f"{UNCHANGED} Add 100% as the last of `waves` in provision.yml, or a wave "
             "for the group of these hosts.",
         )
     return tuple(waves)

@@ -12,6 +12,8 @@ from neuraltalk_provision.host_names import lines
 from neuraltalk_provision.site import codes, host_key
 from neuraltalk_provision.site.events import Failure
 
+UNCHANGED = "Nothing was changed on any host."
+LEAVE_OUT = f"{UNCHANGED} To leave out a host, give --limit '!HOST'."
 ADVICE: Mapping[str, str] = {
     codes.SUDO_PASSWORD: "sudo asks for a password: set ansible_become_password, or allow NOPASSWD in sudoers. "
     + inventories.ADVICE,

@@ -19,6 +19,7 @@ from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.settings import Settings, certificates
 from neuraltalk_provision.site import controller, host_state, leases, recipes, sharing, steps, trials
+from neuraltalk_provision.site.advice import UNCHANGED
 from neuraltalk_provision.site.events import Change, Failure
 from neuraltalk_provision.site.host_state import HostStates
 from neuraltalk_provision.site.plan import HostPlan, following, plan
@@ -142,7 +143,7 @@ def refuse(plans: Sequence[HostPlan]) -> None:
     refusals = [(plan.host, refusal) for plan in plans for refusal in plan.refusals]
     if refusals:
         document = {"plans": [plan.as_json() for plan in plans]}
-        raise UsageError("\n".join(lines(refusals)), advice="Nothing was changed on any host.", document=document)
+        raise UsageError("\n".join(lines(refusals)), advice=UNCHANGED, document=document)
 
 
 def check_mirror(plans: Iterable[HostPlan], settings: Settings, catalogue: Catalogue, output: Output) -> None:
@@ -175,8 +176,7 @@ def check_entries(entries: Sequence[lock.Entry], settings: Settings, catalogue: 
         problems = [f"{finding.file} is {finding.problem}: {finding.detail}" for finding in findings]
         raise MirrorError(
             "\n".join(problems),
-            advice="Nothing was changed on any host. Copy the file again from its origin, then run "
-            "`provision mirror add FILE`.",
+            advice=f"{UNCHANGED} Copy the file again from its origin, then run `provision mirror add FILE`.",
         )
 
 

@@ -27,6 +27,7 @@ from neuraltalk_provision.site import (
     playbook,
     sharing,
 )
+from neuraltalk_provision.site.advice import UNCHANGED
 
 Verb = Literal["status", "swap", "restore"]
 ARCHIVE = "cudnn-archive"
@@ -122,7 +123,7 @@ def _each_machine_once(states: Mapping[str, HostState], root: str, output: Outpu
     if several:
         raise UsageError(
             "\n".join(lines(several)),
-            advice="Nothing was changed on any host. Run the same command for each of these hosts alone, with --limit.",
+            advice=f"{UNCHANGED} Run the same command for each of these hosts alone, with --limit.",
         )
     output.of_hosts((host, f"{host} {share.words(root)}") for host, share in shares.items())
     return {host: state for host, state in states.items() if host not in shares}
@@ -157,7 +158,7 @@ def _tree(host: str, state: HostState, requested: str) -> Toolkit:
         places = ", ".join(f"{tree.path} (CUDA {tree.version})" for tree in holding)
         raise UsageError(f"{host} has several CUDA directories: {places}", advice="Name one with --cuda DIRECTORY.")
     if holding[0].problem:
-        raise UsageError(f"{host}: {holding[0].problem}", advice="Nothing was changed on any host.")
+        raise UsageError(f"{host}: {holding[0].problem}", advice=UNCHANGED)
     return holding[0]
 
 
@@ -179,6 +180,6 @@ def _refuse_other_release(file: str, trees: Mapping[str, Toolkit]) -> None:
     if release and other:
         raise UsageError(
             f"{file} is for CUDA {release}\n" + "\n".join(other),
-            advice="Nothing was changed on any host. Leave these hosts out with --limit, or add the cuDNN archive for "
+            advice=f"{UNCHANGED} Leave these hosts out with --limit, or add the cuDNN archive for "
             "their CUDA release to the mirror.",
         )

@@ -59,9 +59,7 @@ def read(settings: Settings, catalogue: Catalogue, limit: Sequence[str] = (), cu
     """
     found = read_each(settings, catalogue, limit, cuda)
     if found.failures:
-        raise advice.host_error(
-            found.failures, advice="Nothing was changed on any host. To leave out a host, give --limit '!HOST'."
-        )
+        raise advice.host_error(found.failures, advice=advice.LEAVE_OUT)
     return found
 
 

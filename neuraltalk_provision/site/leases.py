@@ -11,6 +11,7 @@ from neuraltalk_provision.host_names import lines
 from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import activations, controller, playbook
+from neuraltalk_provision.site.advice import UNCHANGED
 
 
 def refusals(host: str, state: HostState, take_over: bool = False) -> tuple[str, ...]:
@@ -27,7 +28,7 @@ def refuse(states: Mapping[str, HostState], take_over: bool = False) -> None:
     reasons = [(host, f"{host}: {reason}") for host, state in states.items() for reason in state.unsafe]
     reasons += [(host, reason) for host, state in states.items() for reason in refusals(host, state, take_over)]
     if reasons:
-        raise UsageError("\n".join(lines(reasons)), advice="Nothing was changed on any host.")
+        raise UsageError("\n".join(lines(reasons)), advice=UNCHANGED)
 
 
 def replaceable(states: Mapping[str, HostState], take_over: bool = False) -> dict[str, str]:
