@@ -165,6 +165,11 @@ class Component(Row):
     profiles: tuple[str, ...] = ()
     cudnn: bool = False
 
+    @property
+    def artifacts(self) -> tuple[str, ...]:
+        """The names of all artifacts that it can use; an empty name if nothing replaces `artifact` for Python 3."""
+        return (self.artifact, self.python3, *self.companions, *self.extras)
+
 
 class Edit(Row):
     """A change of an upstream source: `pattern` must occur in `file` exactly `count` times."""

@@ -197,9 +197,7 @@ _Wanted = dict[str, tuple[Artifact, Target]]
 def _needed(catalogue: Catalogue, targets: Iterable[Target], profiles: AnyOf[str]) -> _Wanted:
     """{name in the lock: artifact, a platform} of all that hosts of these platforms and profiles can use."""
     components = [part for part in catalogue.components if not part.profiles or set(part.profiles) & set(profiles)]
-    used = {
-        name for part in catalogue.components for name in (part.artifact, part.python3, *part.companions, *part.extras)
-    }
+    used = {name for part in catalogue.components for name in part.artifacts}
     found: _Wanted = {}
     for target in targets:
         names = {artifact.name for artifact in catalogue.artifacts} - used

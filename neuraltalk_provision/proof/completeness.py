@@ -73,11 +73,7 @@ def _problem(row: Row, catalogue: Catalogue) -> str:
 
 def users_of(artifact: Artifact, catalogue: Catalogue) -> tuple[str, ...]:
     """The names of the components that use an artifact."""
-    return tuple(
-        part.name
-        for part in catalogue.components
-        if artifact.name in (part.artifact, part.python3, *part.companions, *part.extras)
-    )
+    return tuple(part.name for part in catalogue.components if artifact.name in part.artifacts)
 
 
 def sorted_out(
