@@ -28,7 +28,11 @@ def packages_of(container: Container) -> dict[str, str]:
 
 def wheels_of(container: Container, generation: str) -> dict[str, str]:
     """{project: version} of what pip installed into a generation."""
-    listing = container.run('ls -1 "$1/python" 2>/dev/null || true', generation).output
+    return wheels_in(container.run('ls -1 "$1/python" 2>/dev/null || true', generation).output)
+
+
+def wheels_in(listing: str) -> dict[str, str]:
+    """{project: version} of what pip installed into a directory, by the names of its files, one a line."""
     found = re.findall(r"^([^\s/]+)-([^\s/-]+)\.(?:dist|egg)-info$", listing, re.M)
     return dict(sorted((project_name(name), version) for name, version in found))
 

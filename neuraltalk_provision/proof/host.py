@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -11,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from neuraltalk_provision import inventories
-from neuraltalk_provision.catalogue.pythons import project_name
 from neuraltalk_provision.errors import HostError, ProvisionError, UsageError
 from neuraltalk_provision.inventories import Inventory
 from neuraltalk_provision.mirror.lock import Entry
+from neuraltalk_provision.proof.contents import wheels_in
 from neuraltalk_provision.proof.place import Ended
 from neuraltalk_provision.proof.recorded import Recorded
 from neuraltalk_provision.results.network import NetworkResult
@@ -51,12 +50,7 @@ class HostPlace:
         result = _call(self.outside, self.name, {"state": "ended", **wheels})
         for line in result.lines:
             self.record.take(line)
-        found = re.findall(r"^([^\s/]+)-([^\s/-]+)\.(?:dist|egg)-info$", "\n".join(result.wheels), re.M)
-        return Ended(
-            self.record.seen(WATCHED),
-            _versions(result.packages),
-            dict(sorted((project_name(name), version) for name, version in found)),
-        )
+        return Ended(self.record.seen(WATCHED), _versions(result.packages), wheels_in("\n".join(result.wheels)))
 
 
 @contextmanager
