@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
 
+from neuraltalk_provision.catalogue.model import Sha256
 from neuraltalk_provision.field_words import Strict, first_problem
 from neuraltalk_provision.rules.pack import LARGEST
 from neuraltalk_provision.rules.runtime import MOST_LIBRARIES, MOST_VERSIONS
 
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._+:,;()-]{0,199}$")]
 Soname = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.+-]{1,200}$")]
 SymbolVersion = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.+-]{1,100}$")]

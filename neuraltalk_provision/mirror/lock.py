@@ -14,6 +14,7 @@ import yaml
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
 from neuraltalk_provision import yaml_file
+from neuraltalk_provision.catalogue.model import Sha256
 from neuraltalk_provision.errors import MirrorError, UsageError, naming
 from neuraltalk_provision.field_words import Strict
 from neuraltalk_provision.mirror import bounded, guard, remains
@@ -55,7 +56,7 @@ class Entry(Strict):
 
     name: PlainName
     file: Annotated[PlainName, AfterValidator(_not_reserved)]
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Sha256
     size: int = Field(ge=0)
     version: Words = ""
     origin: Words = ""

@@ -20,6 +20,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from neuraltalk_provision import field_words
+from neuraltalk_provision.catalogue.model import Sha256
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.mirror import cache_files, lock
 
@@ -36,7 +37,6 @@ PREFIX = "neuraltalk-mirror"
 SIGNATURE_NAME = r"mirror\.lock\.[A-Za-z0-9._+-]*(sig|proof)[A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-]*)?"
 PART_NAME = re.compile(PREFIX + r"-([0-9a-f]{12})-part-(\d{1,3})-of-(\d{1,3})\.tar")
 
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, StringConstraints(pattern=f"^{lock.PLAIN_NAME}$", max_length=200)]
 Size = Annotated[int, Field(ge=0, le=LARGEST)]
 

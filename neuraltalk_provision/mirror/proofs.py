@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from neuraltalk_provision import field_words, whole_file
+from neuraltalk_provision.catalogue.model import Sha256
 from neuraltalk_provision.errors import MirrorError, naming
 from neuraltalk_provision.mirror import bounded, lock
 
@@ -79,7 +80,7 @@ class Proof(_Part):
     format: Literal["proof of a neuraltalk-provision mirror"] = "proof of a neuraltalk-provision mirror"
     schema_version: Literal[1] = 1
     platform: lock.PlainName
-    lock: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    lock: Sha256
     made: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
     passed: bool
     problems: _Names = ()

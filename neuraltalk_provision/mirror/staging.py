@@ -16,6 +16,7 @@ from typing import Annotated, BinaryIO
 from pydantic import Field
 
 from neuraltalk_provision import whole_file
+from neuraltalk_provision.catalogue.model import Sha256
 from neuraltalk_provision.errors import MirrorError
 from neuraltalk_provision.field_words import Strict
 from neuraltalk_provision.mirror import cache_files, lock, part_writer, parts
@@ -35,7 +36,7 @@ class _Stamp(Strict):
 class _Taken(Strict):
     """The journal: the bundle, the complete files, and the (file, offset) of pieces of other files."""
 
-    bundle: parts.Sha256
+    bundle: Sha256
     files: dict[parts.FileName, _Stamp] = Field(default_factory=dict)
     pieces: Annotated[
         tuple[tuple[parts.FileName, int], ...], Field(max_length=parts.MOST_FILES + parts.MOST_PARTS)
