@@ -45,10 +45,8 @@ class AptCollector:
 
     def request(self, artifact: Artifact, target: Target) -> str:
         """The repositories and the names of the packages, as one line."""
-        wanted = package_names.names(self._catalogue, target, "apt")
-        sources = apt_sources.words(self._sources(target))
-        optional = f"; if they have them: {' '.join(wanted.optional)}" if wanted.optional else ""
-        return f"apt for {target.key} from {sources}: {' '.join(wanted.required)}{optional}"
+        places = apt_sources.words(self._sources(target))
+        return package_names.names(self._catalogue, target, "apt").line("apt", target, places)
 
     def collect(self, artifact: Artifact, target: Target, work: Path, stop: Event) -> Collection:
         """All packages that a host needs which has none, with the index of a flat repository."""

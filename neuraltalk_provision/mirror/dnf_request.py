@@ -23,12 +23,6 @@ def module_platform(target: Target) -> str:
     return f"platform:f{target.major}" if target.id == "fedora" else ""
 
 
-def line(names: Names, places: Sequence[str], target: Target) -> str:
-    """The request as one line; `places` are the repositories."""
-    optional = f"; if they have them: {' '.join(names.optional)}" if names.optional else ""
-    return f"dnf for {target.key} from {', '.join(places)}: {' '.join(names.required)}{optional}"
-
-
 def document(names: Names, target: Target, **where: Any) -> dict[str, Any]:
     """The request for mirror/dnf_program.py: what an empty system needs to have these names installed."""
     provided = [FOR_ANSIBLE[target.python]]

@@ -18,6 +18,11 @@ class Names:
     required: tuple[str, ...]
     optional: tuple[str, ...]
 
+    def line(self, program: str, target: Target, places: str) -> str:
+        """What a program is asked for, as one line for the lock; `places` are the repositories in words."""
+        optional = f"; if they have them: {' '.join(self.optional)}" if self.optional else ""
+        return f"{program} for {target.key} from {places}: {' '.join(self.required)}{optional}"
+
 
 def names(catalogue: Catalogue, target: Target, manager: str) -> Names:
     """The names for `apt` or `rpm`, sorted.

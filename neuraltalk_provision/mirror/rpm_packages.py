@@ -76,7 +76,7 @@ class RpmPackages:
         """See Collector. Raises MirrorError if there are no repositories."""
         given = self._repositories.rpm(target)
         places = [one.baseurl[0] for one in given] if given else [_of_this_machine(target)]
-        return dnf_request.line(package_names.names(self._catalogue, target, "rpm"), places, target)
+        return package_names.names(self._catalogue, target, "rpm").line("dnf", target, ", ".join(places))
 
     def collect(self, artifact: Artifact, target: Target, work: Path, stop: Event) -> RpmCollection:
         """See Collector. Raises MirrorError that names every required package that no repository has."""
@@ -111,8 +111,7 @@ class RpmPackages:
 
 def _try(found: RpmCollection, folder: Path, work: Path, stop: Event) -> None:
     """Install all packages into an empty system from the result alone, up to the point where files would be written."""
-    with pull_errors.of_disk(work):
-        shutil.rmtree(work, ignore_errors=True)
+    shutil.rmtree(work, ignore_errors=True)
     # rpm tries a whole transaction only for root; for others dnf alone decides.
     request = {**found.installs, "directory": folder.absolute().as_uri(), "test": os.geteuid() == 0}
     answer = dnf.ask(request, work, stop)
@@ -127,8 +126,7 @@ def _try(found: RpmCollection, folder: Path, work: Path, stop: Event) -> None:
             advice="The repositories do not fit each other, or their indexes describe other packages than they have. "
             "Use repositories of the same release.",
         )
-    with pull_errors.of_disk(work):
-        shutil.rmtree(work, ignore_errors=True)
+    shutil.rmtree(work, ignore_errors=True)
 
 
 def _id(repository: RpmRepository, place: int) -> str:

@@ -27,9 +27,8 @@ def test_default_streams_of_modules_are_those_of_the_platform(key: str, platform
 
 
 def test_line_has_names_repositories_and_platform() -> None:
-    line = dnf_request.line(NAMES, ["https://a.example.org/", "https://b.example.org/"], NINE)
     places = "https://a.example.org/, https://b.example.org/"
-    assert line == f"dnf for rocky-9-x86_64 from {places}: gcc make; if they have them: sox"
+    assert NAMES.line("dnf", NINE, places) == f"dnf for rocky-9-x86_64 from {places}: gcc make; if they have them: sox"
 
 
 def test_python_of_ansible_can_be_what_another_package_provides() -> None:
