@@ -11,7 +11,7 @@ from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.rules import activation as rules
 from neuraltalk_provision.site import activations
-from neuraltalk_provision.site.sharing import Share
+from neuraltalk_provision.site.sharing import Share, builders_of
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def moves(
     because on those that did, the previous generation is now the one that they left. So do those that share a stack
     root with one of them.
     """
-    builders = {host: shares[host].builder if host in shares else host for host in states}
+    builders = builders_of(states, shares)
     begun = {builders[host]: name for host, state in states.items() if (name := _begun(host, state, earlier))}
     found, unable = [], {}
     for host, state in states.items():

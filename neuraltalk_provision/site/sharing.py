@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from neuraltalk_provision.catalogue.recipe import Recipe
@@ -90,13 +90,18 @@ def refusals(
     return ()
 
 
+def builders_of(hosts: Iterable[str], shares: Mapping[str, Share]) -> dict[str, str]:
+    """{host: the name under which the work in its stack root is done}, which can be its own."""
+    return {host: shares[host].builder if host in shares else host for host in hosts}
+
+
 def builds(states: Mapping[str, HostState], shares: Mapping[str, Share]) -> dict[str, tuple[Build, ...]]:
     """{host: the builds that run below its stack root, or may run there}.
 
     Of builds on other machines a host sees only the file with the pid. If one of the machines that share the stack root
     does not return such a build, it was its own, and has ended.
     """
-    builders = {host: shares[host].builder if host in shares else host for host in states}
+    builders = builders_of(states, shares)
     seen: dict[str, set[str]] = {}
     for host, state in states.items():
         logs = {build.log for build in state.busy}
