@@ -105,7 +105,7 @@ def add_all(mirror: Path, catalogue: Catalogue, advance: Advance = lambda count:
         try:
             found[name] = _entry_in_place(mirror / file, name, catalogue, advance)
         except ProvisionError as error:
-            refused[file] = f"{error.message}. {error.advice}" if error.advice else error.message
+            refused[file] = _in_words(error)
     with lock.changing(mirror, rebuild=True) as before:
         listed, taken = before, before.by_name()
         for name, (entry, _text) in found.items():
@@ -131,7 +131,7 @@ def _sorted_out(
         try:
             by_name.setdefault(identify(mirror / file, catalogue)[0], []).append(file)
         except UsageError as error:
-            refused[file] = f"{error.message}. {error.advice}"
+            refused[file] = _in_words(error)
     listed = {entry.file for entry in known.artifacts}
     for name, same in by_name.items():
         for file in same if len(same) > 1 else ():
@@ -268,8 +268,12 @@ def _inspect_one(mirror: Path, entry: lock.Entry, catalogue: Catalogue) -> Findi
     try:
         looking.look_into(mirror / entry.file, entry.name, artifact, catalogue)
     except (MirrorError, UsageError) as error:
-        return Finding(entry.file, "unsafe", f"{error.message}. {error.advice}" if error.advice else error.message)
+        return Finding(entry.file, "unsafe", _in_words(error))
     return None
+
+
+def _in_words(error: ProvisionError) -> str:
+    return f"{error.message}. {error.advice}" if error.advice else error.message
 
 
 def verify(
