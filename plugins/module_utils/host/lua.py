@@ -33,12 +33,19 @@ def try_part(generation, part, log, card=True, environment=None):
     return evidence + try_programs(generation, part["loads"], part.get("tries") or [], log, environment)
 
 
-def run_lua(generation, program, log, environment):
-    """Run a Lua program with luajit of the stack. Returns {'rc', 'seconds'}, and the lines that it printed."""
+def run_lua(generation, program, mark, problem, log, environment=None):
+    """Run a Lua program with luajit of the stack. Returns (the last line that it printed and that begins with `mark`,
+    the seconds that it took).
+
+    StackError with `problem`, how the program ended, and the end of the log, if it failed or printed no such line.
+    """
     start = file_size(log)
     argv = with_stack(generation, ["luajit", "-e", program])
     outcome = run_logged(argv, log, timeout=LIMIT, append=True, environment=environment)
-    return outcome, lines_since(log, start)
+    marked = [line for line in lines_since(log, start) if line.startswith(mark)]
+    if outcome["rc"] != 0 or not marked:
+        raise StackError("%s (%s)" % (problem, ending(outcome["rc"])), log=log, tail=log_tail(log))
+    return marked[-1], outcome["seconds"]
 
 
 def resolve_libraries(generation, libraries, log, environment=None):
@@ -47,11 +54,10 @@ def resolve_libraries(generation, libraries, log, environment=None):
     for library in libraries:
         path = os.path.join(generation, library)
         program = "local ok, why = package.loadlib([[%s]], '*'); if not ok then error(why) end print('resolved')" % path
-        outcome, printed = run_lua(generation, program, log, environment)
-        if outcome["rc"] != 0 or "resolved" not in printed:
-            raise StackError("%s was built, but cannot be opened" % path, log=log, tail=log_tail(log))
+        problem = "%s was built, but cannot be opened" % path
+        seconds = run_lua(generation, program, "resolved", problem, log, environment)[1]
         version = "%d bytes, all symbols found" % os.path.getsize(path)
-        evidence.append({"module": os.path.basename(library), "seconds": outcome["seconds"], "version": version})
+        evidence.append({"module": os.path.basename(library), "seconds": seconds, "version": version})
     return evidence
 
 
@@ -63,12 +69,8 @@ def find_modules(generation, modules, log):
             "local file, why = package.searchpath('%s', package.path); if not file then error(why) end "
             "assert(loadfile(file)); print('found ' .. file)" % module
         )
-        outcome, printed = run_lua(generation, program, log, None)
-        if outcome["rc"] != 0 or not any(line.startswith("found ") for line in printed):
-            raise StackError("%s was installed, but is not found" % module, log=log, tail=log_tail(log))
-        evidence.append(
-            {"module": module, "seconds": outcome["seconds"], "version": "not loaded: no card on this host"}
-        )
+        seconds = run_lua(generation, program, "found ", "%s was installed, but is not found" % module, log)[1]
+        evidence.append({"module": module, "seconds": seconds, "version": "not loaded: no card on this host"})
     return evidence
 
 
@@ -81,17 +83,14 @@ def try_programs(generation, modules, programs, log, environment=None):
         return []
     evidence = []
     requires = "".join("require '%s'; " % module for module in modules)
+    problem = "%s loads, but does not work: its trial failed" % modules[-1]
     with temporary_directory(log) as private:
         for number, program in enumerate(programs, 1):
-            source = "%sdo %s end; print('\\ntried program %d')" % (requires, program, number)
-            outcome, printed = run_lua(generation, source, log, dict(environment or {}, TMPDIR=private))
-            if outcome["rc"] != 0 or "tried program %d" % number not in printed:
-                raise StackError(
-                    "%s loads, but does not work: its trial failed (%s)" % (modules[-1], ending(outcome["rc"])),
-                    log=log,
-                    tail=log_tail(log),
-                )
-            evidence.append({"module": "a trial", "seconds": outcome["seconds"], "version": "-"})
+            mark = "tried program %d" % number
+            source = "%sdo %s end; print('\\n%s')" % (requires, program, mark)
+            given = dict(environment or {}, TMPDIR=private)
+            seconds = run_lua(generation, source, mark, problem, log, given)[1]
+            evidence.append({"module": "a trial", "seconds": seconds, "version": "-"})
     return evidence
 
 
@@ -107,14 +106,7 @@ def load_modules(generation, modules, log, environment=None):
             "local m = require '%s'; local v = type(m) == 'table' and (m._VERSION or m.version) or nil; "
             "print('\\nloaded %s ' .. (type(v) == 'string' and v or '-'))" % (module, module)
         )
-        outcome, printed = run_lua(generation, program, log, environment)
-        loaded = [line for line in printed if line.startswith("loaded %s " % module)]
-        if outcome["rc"] != 0 or not loaded:
-            raise StackError(
-                "%s was installed, but `require '%s'` fails (%s)" % (module, module, ending(outcome["rc"])),
-                log=log,
-                tail=log_tail(log),
-            )
-        version = loaded[-1].split(" ", 2)[2]
-        evidence.append({"module": module, "seconds": outcome["seconds"], "version": version})
+        problem = "%s was installed, but `require '%s'` fails" % (module, module)
+        loaded, seconds = run_lua(generation, program, "loaded %s " % module, problem, log, environment)
+        evidence.append({"module": module, "seconds": seconds, "version": loaded.split(" ", 2)[2]})
     return evidence
