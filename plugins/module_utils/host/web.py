@@ -133,9 +133,9 @@ def ask(made, url, start, tag, timeout):
     except HTTPError as error:
         raise _of_status(error.code, error, made)
     except URLError as error:
-        raise _of_reason(error.reason)
+        raise lost(error.reason)
     except (HTTPException, EnvironmentError) + _CERTIFICATE as error:
-        raise _of_reason(error)
+        raise lost(error)
 
 
 def _answer(response, start):
@@ -176,7 +176,7 @@ def _of_status(code, error, made):
     return RefusedError("it answered with the status %d: %s" % (code, meaning.get(code, "that is not the file")))
 
 
-def _of_reason(reason):
+def lost(reason):
     """The exception for what a connection failed with."""
     text = shown(str(reason)) or type(reason).__name__
     if isinstance(reason, _CERTIFICATE) or (isinstance(reason, _TLS) and "certificate" in text.lower()):
@@ -189,11 +189,6 @@ def _of_reason(reason):
     if isinstance(reason, socket.timeout):
         return LostError("it sent nothing for too long")
     return LostError(text)
-
-
-def lost(error):
-    """The exception for an error while a body is read."""
-    return _of_reason(error)
 
 
 READ_ERRORS = (HTTPException, EnvironmentError)
