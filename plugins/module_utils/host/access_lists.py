@@ -21,6 +21,14 @@ POSIX = "system.posix_acl_access"
 _NONE = (errno.ENODATA, errno.EOPNOTSUPP)
 
 
+def user_name(uid):
+    """The name of a user; empty if the host knows none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except (KeyError, UnicodeError):
+        return ""
+
+
 def attribute(path, name):
     """An attribute of a file as bytes; None if it has none. OSError if this cannot be determined."""
     try:
@@ -64,9 +72,7 @@ def nfs4_writers(path, status):
 
     `status` is a result of lstat or fstat. What cannot be determined is said, too.
     """
-    try:
-        name = pwd.getpwuid(status.st_uid).pw_name
-    except KeyError:
-        name = ""
     is_judged = bool(status.st_mode & stat.S_IWGRP)
-    return access_list.others(lambda: attribute(path, access_list.ATTRIBUTE), status.st_uid, name, is_judged)
+    return access_list.others(
+        lambda: attribute(path, access_list.ATTRIBUTE), status.st_uid, user_name(status.st_uid), is_judged
+    )

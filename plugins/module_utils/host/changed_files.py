@@ -10,8 +10,8 @@ __metaclass__ = type
 
 import json
 import os
-import pwd
 
+from . import access_lists
 from .texts import as_text
 from ..rules.differences import MOST_CHARACTERS, MOST_LISTED
 
@@ -47,7 +47,7 @@ def _facts(generation, path):
     if status is None:
         return {"of": as_text(of), "uid": None, "user": "", "mtime": None, "ctime": None}
     times = dict((name, max(int(getattr(status, "st_" + name)), 0)) for name in ("mtime", "ctime"))
-    return dict(times, of=as_text(of), uid=status.st_uid, user=_name_of(status.st_uid))
+    return dict(times, of=as_text(of), uid=status.st_uid, user=as_text(access_lists.user_name(status.st_uid)))
 
 
 def _status(path):
@@ -55,11 +55,3 @@ def _status(path):
         return os.lstat(path)
     except OSError:
         return None
-
-
-def _name_of(uid):
-    """The name of a user; empty if the host knows none."""
-    try:
-        return as_text(pwd.getpwuid(uid).pw_name)
-    except (KeyError, UnicodeError):
-        return ""

@@ -173,7 +173,7 @@ def _writers(place):
         return ""
     if place.get("acl"):
         return "those whom its access list (getfacl) names"
-    others = sorted(_members(place["gid"]) - IDLE_ACCOUNTS - {_name(place["uid"])})
+    others = sorted(_members(place["gid"]) - IDLE_ACCOUNTS - {access_lists.user_name(place["uid"])})
     if not others and _is_private(place["gid"], place["uid"]):
         return ""
     return "the group %s%s" % (_group(place["gid"]), " (%s)" % ", ".join(others[:MOST_NAMES]) if others else "")
@@ -197,21 +197,12 @@ def _members(gid):
 
 def _is_private(gid, uid):
     """Whether a group is root's, or has the name of the user `uid`, to whom it then belongs."""
-    return gid == 0 or (_group(gid) == _name(uid) and pwd.getpwuid(uid).pw_gid == gid)
-
-
-def _name(uid):
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return ""
+    return gid == 0 or (_group(gid) == access_lists.user_name(uid) and pwd.getpwuid(uid).pw_gid == gid)
 
 
 def _user(uid):
-    try:
-        return "%s (uid %d)" % (pwd.getpwuid(uid).pw_name, uid)
-    except KeyError:
-        return "uid %d" % uid
+    name = access_lists.user_name(uid)
+    return "%s (uid %d)" % (name, uid) if name else "uid %d" % uid
 
 
 def _group(gid):
