@@ -27,7 +27,7 @@ def here(module: ModuleType, load: Callable[[str], ModuleType], monkeypatch: pyt
     """Makes this machine another one: its boot, its network cards, its mounts."""
 
     def here(boot: str = BOOT, cards: tuple[str, ...] = ("02:00:00:00:00:01",), mounts: str = "") -> None:
-        monkeypatch.setattr(module, "_line", lambda path: boot)
+        monkeypatch.setattr(module, "line", lambda path: boot)
         monkeypatch.setattr(module, "cards", lambda: list(cards))
         monkeypatch.setattr(load("host.mounts"), "read_text", lambda path, limit: mounts)
 

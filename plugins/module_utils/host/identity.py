@@ -17,7 +17,7 @@ from ..rules import holder
 from ..rules.texts import without_users
 from . import root_id
 from .disk import existing
-from .files import read_text
+from .origin import line
 from .mounts import mount_of
 from .texts import as_text
 
@@ -87,7 +87,7 @@ def machine():
 
 def kernel():
     """The boot id, and the hardware addresses of the network cards: copies of a running machine share the former."""
-    boot = _line(holder.BOOT)
+    boot = line(holder.BOOT)
     return "%s %s" % (boot, " ".join(cards())) if boot else ""
 
 
@@ -98,7 +98,7 @@ def cards():
     except OSError:
         return []
     devices = [name for name in names if os.path.exists(os.path.join(holder.NETWORK, name, "device"))]
-    return sorted(filter(None, (_line(os.path.join(holder.NETWORK, name, "address")) for name in devices)))
+    return sorted(filter(None, (line(os.path.join(holder.NETWORK, name, "address")) for name in devices)))
 
 
 def exported_path(mount, path):
@@ -120,10 +120,3 @@ def digest(*parts):
     """32 hexadecimal digits: ids of a machine are not published."""
     text = "neuraltalk-provision " + " ".join("%s" % part for part in parts)
     return hashlib.sha256(as_text(text).encode("utf-8", "replace")).hexdigest()[:32]
-
-
-def _line(path):
-    try:
-        return "".join((read_text(path, 256) or "").split())
-    except (IOError, OSError):
-        return ""

@@ -24,9 +24,9 @@ def origin():
         space = ""
     return {
         "node": re.sub(r"\s", "_", os.uname()[1]) or holder.UNKNOWN,
-        "boot": _line(holder.BOOT) or holder.UNKNOWN,
+        "boot": line(holder.BOOT) or holder.UNKNOWN,
         "space": space or holder.UNKNOWN,
-        "machine": holder.machine_of(_line(holder.MACHINE)) or holder.UNKNOWN,
+        "machine": holder.machine_of(line(holder.MACHINE)) or holder.UNKNOWN,
     }
 
 
@@ -49,7 +49,8 @@ def is_here(recorded):
     return same("boot") or same("machine") or holder.UNKNOWN in (known["machine"], own["machine"])
 
 
-def _line(path):
+def line(path):
+    """The text of a file of the kernel without white space; empty if it cannot be read."""
     try:
         return as_native("".join((read_text(path, 256) or "").split()))
     except (IOError, OSError):
