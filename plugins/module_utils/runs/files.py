@@ -21,7 +21,7 @@ from ..host.origin import is_here
 from ..host.processes import is_alive
 from ..host.texts import as_native
 from ..rules import run as rules
-from .locks import open_own
+from .locks import holder_of, open_own
 from ..rules import layout
 
 
@@ -175,7 +175,7 @@ class Run(object):
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (IOError, OSError):
-            holder = os.read(handle, 200).decode("utf-8", "replace").strip() or "an unknown process"
+            holder = holder_of(handle)
             os.close(handle)
             raise StackError(
                 "a process of a run called %s is still running (%s): wait until it has ended, or choose another id"

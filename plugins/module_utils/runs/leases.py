@@ -15,7 +15,7 @@ import time
 from ..host.errors import StackError
 from ..host.files import make_directory
 from .files import active
-from .locks import open_own, write_holder
+from .locks import holder_of, open_own, write_holder
 from ..rules import clock, layout
 
 LEASE_PATIENCE = 60.0
@@ -49,7 +49,7 @@ class Leases(object):
                 break
             except (IOError, OSError):
                 if clock.seconds() > deadline:
-                    holder = os.read(self.handle, 200).decode("utf-8", "replace").strip() or "an unknown process"
+                    holder = holder_of(self.handle)
                     os.close(self.handle)
                     message = (
                         "another start of a run below this stack root has held %s for more than %d s: %s. End that "

@@ -55,6 +55,11 @@ def _opened(path):
     raise StackError(message % (path, reason))
 
 
+def holder_of(handle):
+    """What an open lock file says about the process that has the lock."""
+    return os.read(handle, 200).decode("utf-8", "replace").strip() or "an unknown process"
+
+
 def write_holder(handle, text):
     """Replace the content of a lock file by a text about the process that has the lock.
 
