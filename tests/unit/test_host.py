@@ -257,9 +257,9 @@ def test_log_tail_puts_what_looks_like_the_cause_first(tmp_path: Path) -> None:
     lines[3] = "cc1plus: fatal error: jpeglib.h: No such file or directory"
     lines[5] = "make: *** [all] Error 2"
     (tmp_path / "x.log").write_text("\n".join(lines))
-    tail = commands.log_tail(str(tmp_path / "x.log"), 10)
+    tail = commands.log_tail(str(tmp_path / "x.log"))
     assert tail[:3] == [lines[3], lines[5], "..."]
-    assert tail[3:13] == lines[-10:]
+    assert tail[3 : 3 + commands.LOG_TAIL_LINES] == lines[-commands.LOG_TAIL_LINES :]
 
 
 def test_log_that_a_program_made_endless_costs_no_memory(tmp_path: Path) -> None:
@@ -275,9 +275,9 @@ def test_log_that_a_program_made_endless_costs_no_memory(tmp_path: Path) -> None
 
 def test_log_tail_shows_the_first_five_causes_only(tmp_path: Path) -> None:
     (tmp_path / "x.log").write_text("".join(f"error {number}\n" for number in range(100)))
-    tail = commands.log_tail(str(tmp_path / "x.log"), 3)
+    tail = commands.log_tail(str(tmp_path / "x.log"))
     assert tail[:6] == ["error 0", "error 1", "error 2", "error 3", "error 4", "..."]
-    assert tail[6:9] == ["error 97", "error 98", "error 99"]
+    assert tail[6 : 6 + commands.LOG_TAIL_LINES][-3:] == ["error 97", "error 98", "error 99"]
 
 
 def test_full_disk_is_told_also_if_only_its_inodes_are_used_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -198,12 +198,12 @@ def end_builds(root):
     return ended
 
 
-def log_tail(log, lines=LOG_TAIL_LINES):
+def log_tail(log):
     """The last lines of a log; before them, the first lines that look like the cause of the failure."""
     text = _NOISE.sub("", without_users(end_of(log)))
     all_lines = [line[:LONGEST_LINE] for line in text.splitlines()]
-    tail = all_lines[-lines:]
-    causes = [line for line in all_lines[:-lines] if _ERROR.search(line)][:5]
+    tail = all_lines[-LOG_TAIL_LINES:]
+    causes = [line for line in all_lines[:-LOG_TAIL_LINES] if _ERROR.search(line)][:5]
     folder = os.path.dirname(log)
     full = ["No space left on device: %s has %s" % (folder, left_on(folder))] if is_full(folder) else []
     return (causes + ["..."] if causes else []) + tail + full

@@ -15,10 +15,7 @@ import os
 import tempfile
 import time
 
-from .files import make_directory, remove
-
-LEFT_BEHIND = 86400
-"""Seconds after which the log of a process that was killed is removed."""
+from .files import DAY, make_directory, remove
 
 
 @contextlib.contextmanager
@@ -32,7 +29,7 @@ def own_log(log):
         return
     make_directory(os.path.dirname(log))
     for path in glob.glob(log + ".own-*"):
-        if time.time() - _changed(path) > LEFT_BEHIND:
+        if time.time() - _changed(path) > DAY:
             remove(path)
     handle, path = tempfile.mkstemp(dir=os.path.dirname(log), prefix=os.path.basename(log) + ".own-")
     os.fchmod(handle, 0o644)

@@ -109,10 +109,9 @@ def as_account(account, work, *args):
     status = os.waitpid(child, 0)[1]
     if not text:
         message = (
-            "the process of the account %s ended without a result (status %d): run the same command again; "
-            "if that does not "
+            "the process of the account %s ended without a result (status %d): run the same command again; if that "
+            "does not help, the host's system log may show what killed it"
         )
-        message += "help, the host's system log may show what killed it"
         raise StackError(message % (account.name, status))
     answer = as_native(json.loads(text))
     if "result" in answer:

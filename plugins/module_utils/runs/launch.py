@@ -122,10 +122,7 @@ def interpreter(generation=""):
 
 
 def refuse(run, program, arguments, files, generation):
-    """StackError if it is known before the start that the run would fail on this host.
-
-    Called as the account that the run belongs to, because this account has to read the files.
-    """
+    """See dispatch.refuse; for a program of Torch."""
     for option in files:
         readable(option, arguments[option], option in FOLDERS)
     if str(arguments.get("language_eval", 0)) == "1":

@@ -32,17 +32,12 @@ def attempt(call, *args):
         return None
 
 
-def open_to_append(path):
-    """Open a file to append to it, without a buffer."""
-    return io.open(path, "ab", 0)
-
-
 class Sampler(object):
     """Takes samples of one run. nvidia-smi is called in a thread, because it can hang forever if the driver fails."""
 
     def __init__(self, run, group, card):
         self.run, self.group, self.card, self.began = run, group, card, clock.seconds()
-        self.samples = attempt(open_to_append, run.samples)
+        self.samples = attempt(io.open, run.samples, "ab", 0)
         self.last = None  # type: float | None
         self.time = time.time()
         self.query = None
@@ -105,7 +100,7 @@ def sample(run, group, card, now):
     """
     pids = members(group)
     result = {"time": round(now, 1), "iteration": last_iteration(run), "pids": sorted(pids)}
-    result["cpu"] = round(sum(seconds for seconds in pids.values()), 2)
+    result["cpu"] = round(sum(pids.values()), 2)
     if card:
         try:
             result["on"] = [
