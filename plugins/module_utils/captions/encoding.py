@@ -21,7 +21,7 @@ from .python2 import order_of_keys, shuffle
 from .splits import assign
 from ..host.errors import StackError
 from ..host.texts import as_text
-from ..rules.data import CHARS, WORDS
+from ..rules.data import CHARS, MAX_LENGTH, WORD_COUNT_THRESHOLD, WORDS
 from .statistics import gather, remarks
 from .tokens import is_unspaced, tokenizer
 
@@ -53,6 +53,11 @@ class Captions(
     """
 
     __slots__ = ()
+
+    @property
+    def arrays(self):
+        """The arrays of numbers that the HDF5 file has."""
+        return self.labels, self.label_length, self.label_start_ix, self.label_end_ix
 
     def json_text(self):
         """Return the JSON for train.lua: one line, as Python 2.7's json.dump writes it."""
@@ -104,8 +109,8 @@ def lay_out(entries, options):
 
     StackError if a number is out of its range, no picture is left for training, or a caption has no words.
     """
-    max_length = _number(options, "max_length", 16, 1, LONGEST)
-    threshold = _number(options, "word_count_threshold", 5, 0, 1 << 31)
+    max_length = _number(options, "max_length", MAX_LENGTH, 1, LONGEST)
+    threshold = _number(options, "word_count_threshold", WORD_COUNT_THRESHOLD, 0, 1 << 31)
     mode = options.get("tokens") or WORDS
     split_into_words = tokenizer(mode)
     if not entries:

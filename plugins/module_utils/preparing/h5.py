@@ -26,8 +26,7 @@ HEAD = 1 << 16
 
 def size_of(captions, rows):
     """Return the size of the file with this number of pictures, at most, in bytes."""
-    numbers = (captions.labels, captions.label_length, captions.label_start_ix, captions.label_end_ix)
-    return HEAD + rows * BYTES + sum(4 * len(each) for each in numbers)
+    return HEAD + rows * BYTES + sum(4 * len(each) for each in captions.arrays)
 
 
 def create(path, captions, rows):

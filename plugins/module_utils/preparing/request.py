@@ -26,6 +26,8 @@ NUMBERS = {
     "jobs": 0,
     "block": 0,
 }
+PATHS = ("output_json", "output_h5", "karpathy_split", "images_root")
+"""The fields, beside input_json, that name a file or a folder."""
 MOST_JOBS = 256
 MOST_BLOCK = 4096
 
@@ -58,7 +60,7 @@ def checked(request):
     if not 0 <= block <= MOST_BLOCK:
         raise StackError("block is %d; it has to be from 1 to %d, or 0" % (block, MOST_BLOCK))
     options["jobs"] = options["jobs"] or cores()
-    for name in ("output_json", "output_h5", "karpathy_split", "images_root"):
+    for name in PATHS:
         options[name] = as_name(as_bytes(options[name]))
         if options[name] and name != "images_root":
             options[name] = os.path.abspath(options[name])
@@ -71,6 +73,6 @@ def checked(request):
 def lasting(options):
     """Return the fields that make two requests different, for JSON."""
     fields = dict((key, value) for key, value in options.items() if key not in ("jobs", "block"))
-    for name in ("output_json", "output_h5", "karpathy_split", "images_root"):
+    for name in PATHS:
         fields[name] = shown(fields[name])
     return dict(fields, input_json=[shown(path) for path in fields["input_json"]])

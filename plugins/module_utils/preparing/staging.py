@@ -95,7 +95,7 @@ def plan_of(captions, text, paths):
     import PIL
 
     words = hashlib.sha256(text.encode("utf-8"))
-    for numbers in (captions.labels, captions.label_length, captions.label_start_ix, captions.label_end_ix):
+    for numbers in captions.arrays:
         words.update(("%d " % len(numbers)).encode("ascii"))
         words.update(numbers.tostring() if PY2 else memoryview(numbers))
     names = hashlib.sha256("\0".join(paths).encode("latin-1"))
