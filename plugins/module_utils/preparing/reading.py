@@ -102,6 +102,10 @@ class Reading(object):
             {"do": "stamp", "block": block, "paths": self.paths(block), "bad": bad[block]} for block in sorted(lines)
         )
         self.all(tasks, done, progress)
+        return self.already_read()
+
+    def already_read(self):
+        """Return the number of pictures that an earlier command has read, without those that it could not read."""
         return self.pictures(self.kept) - sum(len(rows) for rows in self.kept.values())
 
     def look(self):
@@ -125,8 +129,7 @@ class Reading(object):
 
     def read(self):
         """Read all pictures that were not read; [(path, reason, fault)] of those that cannot be."""
-        begun = self.pictures(self.kept) - sum(len(rows) for rows in self.kept.values())
-        self.progress = Progress(self.say, "read", self.plan["rows"], begun)
+        self.progress = Progress(self.say, "read", self.plan["rows"], self.already_read())
         self.found = []
         before = self.journal.state.blocks
 
