@@ -11,6 +11,7 @@ __metaclass__ = type
 import io
 import json
 
+from .found import in_words
 from ..pictures.files import printed, shown
 from ..host.errors import StackError
 from ..host.texts import as_native, as_text
@@ -68,9 +69,7 @@ class Findings(object):
 
     def lines(self):
         """Return the first faults as lines of text, and the number of each kind."""
-        texts = [
-            "%s: %s" % (" ".join([entry["file"], entry["place"]]).strip(), entry["reason"]) for entry in self.first
-        ]
+        texts = [in_words(entry) for entry in self.first]
         more = self.number("faults") - len(self.first)
         if more > 0:
             texts.append("and %d more" % more)

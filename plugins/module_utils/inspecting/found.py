@@ -14,6 +14,11 @@ MOST_NAMED = 20
 """Maximum number of rows that are named for one fault; of the others only the number is given."""
 
 
+def in_words(problem):
+    """Return a problem as text: the file, the place in it, and the reason."""
+    return "%s: %s" % (" ".join([problem["file"], problem["place"]]).strip(), problem["reason"])
+
+
 class Found(object):
     """The problems of data: `faults` make it unusable, `remarks` are unusual but harmless."""
 

@@ -193,7 +193,7 @@ def refuse_mismatch(h5, json_file, generation, splits):
         shutil.rmtree(private, ignore_errors=True)
     faults = [as_native(json.loads(line[len("misfit ") :])) for line in results if line.startswith("misfit ")]
     if faults:
-        examples = ["%s: %s" % (" ".join([entry["file"], entry["place"]]).strip(), entry["reason"]) for entry in faults]
+        examples = [findings_found.in_words(entry) for entry in faults]
         more = "; and more, which `provision data inspect %s` lists" % h5 if len(examples) > 3 else ""
         raise StackError("-input_h5 and -input_json do not belong together: %s%s" % ("; ".join(examples[:3]), more))
     if outcome["rc"] or not results:
