@@ -160,7 +160,7 @@ from ..module_utils.runs import removal
 from ..module_utils.host.commands import end_builds, running_builds
 from ..module_utils.host.errors import StackError
 from ..module_utils.host.files import sync, sync_tree, write_whole
-from ..module_utils.host.generations import Generations, leads_nowhere
+from ..module_utils.host.generations import Generations, is_dangling
 from ..module_utils.host.lease import Lock
 from ..module_utils.host.outcome import run_module
 from ..module_utils.host.stamps import read_stamps
@@ -195,11 +195,11 @@ class Stack(Generations):
 
         Not before an activation that nobody confirmed has been undone, which needs to know what is current.
         """
-        if not leads_nowhere(self.link):
+        if not is_dangling(self.link):
             return
         with Lock(self.root):
             is_settled = activation_facts(self.root)["state"] in (activation.NONE, activation.RETURNED)
-            if is_settled and leads_nowhere(self.link):
+            if is_settled and is_dangling(self.link):
                 os.unlink(self.link)
 
     def seal(self, generation, components, architectures):

@@ -22,7 +22,7 @@ _CHANGED = (
 )
 
 
-def leads_nowhere(link):
+def is_dangling(link):
     """Whether a link is there whose target does not exist. False if that cannot be determined, as with a stale NFS."""
     if not os.path.islink(link):
         return False

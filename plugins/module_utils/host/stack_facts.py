@@ -12,7 +12,7 @@ import os
 
 from ..rules import layout
 from .files import read_json
-from .generations import leads_nowhere
+from .generations import is_dangling
 from .installed import is_unlisted
 from .manifest import has_manifest
 from .stamps import read_stamps
@@ -22,7 +22,7 @@ from .unpacked import lacks
 def stack_facts(root):
     """The generations, and the ids of the current and the previous one."""
     current = layout.current(root)
-    is_there = os.path.islink(current) and not leads_nowhere(current)
+    is_there = os.path.islink(current) and not is_dangling(current)
     used = os.path.basename(os.readlink(current)) if is_there else None
     generations = {}
     history = read_json(layout.history(root)) or {}
