@@ -21,8 +21,10 @@ from neuraltalk_provision.fleet import database
 from neuraltalk_provision.fleet.records import (
     MOST_HOSTS,
     Drain,
+    GenerationId,
     Holder,
     HostEntry,
+    HostName,
     Options,
     Outcome,
     Pause,
@@ -50,6 +52,14 @@ class Past:
 
     proved: Mapping[str, str] = field(default_factory=dict)
     unproved: Mapping[str, str] = field(default_factory=dict)
+
+
+class _Activation(Result):
+    """How the last activation of a host ended, and which generation it got."""
+
+    host: HostName
+    outcome: Annotated[Outcome, Strict(False)]
+    target: GenerationId
 
 
 class _Count(Result):
@@ -98,11 +108,10 @@ class Reader:
                 "WHERE step = ? GROUP BY host LIMIT ?",
                 (Step.ACTIVATE, KEPT * MOST_HOSTS),
             ).fetchall()
-        ended = {one: {row["host"] for row in steps if row["outcome"] == one} for one in Outcome}
-        unproved = ended[Outcome.FAILED] | ended[Outcome.LOST]
+        last = [self._read(_Activation, dict(row), "a record") for row in steps]
         return Past(
-            {row["host"]: row["target"] for row in steps if row["host"] in ended[Outcome.DONE]},
-            {row["host"]: row["target"] for row in steps if row["host"] in unproved},
+            {one.host: one.target for one in last if one.outcome is Outcome.DONE},
+            {one.host: one.target for one in last if one.outcome in (Outcome.FAILED, Outcome.LOST)},
         )
 
     def drains(self) -> tuple[Drain, ...]:
@@ -113,7 +122,7 @@ class Reader:
                 "LIMIT ?",
                 (Step.DRAIN, Outcome.STARTED, KEPT * MOST_HOSTS),
             ).fetchall()
-        found = ({"rollout": row["id"], "host": row["host"], "nodes": row["reason"].split()} for row in rows)
+        found = ({"rollout": row["id"], "host": row["host"], "nodes": str(row["reason"] or "").split()} for row in rows)
         return tuple(self._read(Drain, one, "a drain") for one in found)
 
     def holder(self) -> Holder | None:
@@ -155,7 +164,10 @@ class Reader:
         entries = tuple(self._read(HostEntry, dict(one), "a host") for one in hosts)
         records = tuple(self._read(Record, dict(one), "a record") for one in found)
         latest = {(one.host, one.step): one for one in records}
-        return self._heading(row).model_copy(update={"hosts": entries, "records": latest})
+        whole = self._heading(row).model_copy(update={"hosts": entries, "records": latest})
+        if contradiction := whole.contradiction:
+            raise database.damaged(self.file, contradiction)
+        return whole
 
     def _rows(self, query: str, row: sqlite3.Row, most: int) -> list[sqlite3.Row]:
         found = self._connection.execute(query, (row["number"], most + 1)).fetchall()

@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
 from neuraltalk_provision import redaction, wave_rules
+from neuraltalk_provision.host_names import named
 from neuraltalk_provision.results.base import Finite, Many, Result, Text
 from neuraltalk_provision.results.host_use import Node
 from neuraltalk_provision.settings import Busy, OnFailure
@@ -243,6 +244,16 @@ class Rollout(Heading):
     def by_name(self) -> dict[str, HostEntry]:
         """{host: its entry}."""
         return {entry.host: entry for entry in self.hosts}
+
+    @property
+    def contradiction(self) -> str:
+        """Why a host would be left out silently if the rollout were continued, in words; empty if none would be."""
+        waves = {wave.number for wave in self.options.waves}
+        lost = sorted({host for host, _step in self.records} - self.by_name().keys())
+        odd = [entry for entry in self.hosts if waves and entry.wave not in {0, *waves}]
+        if lost:
+            return f"{named(lost)} has records and is none of the hosts of the rollout {self.id}"
+        return f"{odd[0].host} is in wave {odd[0].wave}, which the rollout {self.id} does not have" if odd else ""
 
     def outcome(self, host: str, step: Step) -> Outcome | None:
         """The outcome of a step on a host; None if the step was never started."""

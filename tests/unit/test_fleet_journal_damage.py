@@ -23,8 +23,8 @@ import pytest
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.fleet import database
 from neuraltalk_provision.fleet.journal import Journal
-from neuraltalk_provision.fleet.records import Outcome, Step
-from tests.unit.rollouts import names, nobody_is_dead, opened, record, rollout
+from neuraltalk_provision.fleet.records import Options, Outcome, Rollout, Step
+from tests.unit.rollouts import WAVES, entry, names, nobody_is_dead, opened, record, rollout
 
 HOSTS = names(300)
 
@@ -33,8 +33,11 @@ HOSTS = names(300)
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A journal with a rollout on 300 hosts."""
     file = tmp_path_factory.mktemp("good") / ".provision" / "journal.sqlite"
+    staged = {(host, Step.STAGE): record(host, Step.STAGE, Outcome.DONE) for host in HOSTS}
     with opened(file) as writing:
-        writing.begin(rollout(*(record(host, Step.STAGE, Outcome.DONE) for host in HOSTS), hosts=HOSTS))
+        writing.begin(
+            Rollout(hosts=tuple(entry(host, 3) for host in HOSTS), records=staged, options=Options(waves=WAVES))
+        )
     return file
 
 
@@ -98,6 +101,12 @@ WRONG_ROWS: dict[str, Callable[[Path], object]] = {
         file, "UPDATE hosts SET host = 'a' || char(10) WHERE host = 'node7.example.org'"
     ),
     "a wave that is text": lambda file: change(file, "UPDATE hosts SET wave = 'first'"),
+    "a wave that the rollout does not have": lambda file: change(
+        file, "UPDATE hosts SET wave = 7 WHERE host = 'node7.example.org'"
+    ),
+    "a host of which only the records are left": lambda file: change(
+        file, "DELETE FROM hosts WHERE host = 'node7.example.org'"
+    ),
     "a step that is no word": lambda file: change(file, "UPDATE records SET step = 'dance' || char(10)"),
     "an outcome that nobody knows": lambda file: change(file, "UPDATE records SET outcome = x'ff00'"),
     "a reason of two megabytes": lambda file: change(
@@ -154,6 +163,66 @@ def test_advice_for_a_damaged_journal_helps(file: Path) -> None:
     with opened(file) as writing:
         assert writing.unfinished() is None
         writing.begin(rollout())
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (
+            "DELETE FROM hosts WHERE host = 'node7.example.org'",
+            "node7.example.org has records and is none of the hosts",
+        ),
+        ("UPDATE hosts SET wave = 7 WHERE host = 'node7.example.org'", "node7.example.org is in wave 7, which"),
+    ],
+)
+def test_host_that_a_damage_would_leave_out_is_named(file: Path, damage: str, words: str) -> None:
+    """A rollout that was continued did nothing on such a host, and said that it had finished."""
+    change(file, damage)
+    with pytest.raises(UsageError, match=words):
+        read(file)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        ("UPDATE records SET outcome = 'stranded'", "newer version of provision: this one does not know stranded"),
+        ("UPDATE records SET outcome = x'ff00'", "is damaged: a record is not as expected: outcome"),
+        ("UPDATE hosts SET target = 'a b'", "is damaged: a record is not as expected: target"),
+    ],
+)
+def test_what_earlier_rollouts_left_is_not_read_from_damaged_rows(file: Path, damage: str, words: str) -> None:
+    """Such a host counted as one on which nothing had failed."""
+    change(file, "UPDATE records SET step = 'activate'", damage)
+    with Journal.read(file) as found, pytest.raises(UsageError, match=words):
+        found.past()
+
+
+COLUMNS = {
+    "controller": ("holder", "what", "since"),
+    "pause": ("by", "since"),
+    "rollouts": ("id", "begun", "options", "phase", "status"),
+    "hosts": ("wave", "target", "former", "cuda", "inputs"),
+    "records": ("inputs", "outcome", "reason", "code", "started"),
+}
+
+
+@pytest.mark.parametrize(("table", "column"), [(table, one) for table, columns in COLUMNS.items() for one in columns])
+def test_value_that_is_missing_is_a_damage(file: Path, table: str, column: str) -> None:
+    """Only a damaged page can have one; a command that only reads does not look through all pages before."""
+    schema = "UPDATE sqlite_master SET sql = {} WHERE name = '" + table + "'"
+    change(
+        file,
+        "INSERT INTO controller VALUES (1, 'ops', 'x', 1.0)",
+        "INSERT INTO pause VALUES (1, 'ops', 1.0)",
+        "UPDATE records SET step = 'activate' WHERE host = 'node1.example.org'",
+        "UPDATE records SET step = 'drain', outcome = 'started' WHERE host = 'node2.example.org'",
+    )
+    change(file, "PRAGMA writable_schema=ON", schema.format("replace(sql, ' NOT NULL', '/*NOT NULL*/')"))
+    change(file, f"UPDATE {table} SET {column} = NULL")
+    change(file, "PRAGMA writable_schema=ON", schema.format("replace(sql, '/*NOT NULL*/', ' NOT NULL')"))
+    with Journal.read(file) as found, pytest.raises(UsageError, match="is damaged: "):
+        for what in (found.holder, found.pause_requested, found.drains, found.past, found.rollouts, found.unfinished):
+            what()
 
 
 @USES
