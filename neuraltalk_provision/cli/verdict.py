@@ -191,12 +191,14 @@ def _of_run(run: RunState, everything: Sequence[RunState], given: Envelope | Non
 def _of_sweep(
     sweep_id: str, swept: Sequence[RunState], everything: Sequence[RunState], settings: Settings
 ) -> page.Report:
-    """The report of a sweep: the last stage of each run, compared by the options that differ."""
-    lines = [record.line(run, everything) for run in swept if not any(other.needs == run.id for other in swept)]
+    """The report of a sweep: the last run of each training, compared by the options that differ."""
+    continued = {(run.host, run.parent.id) for run in swept if run.parent}
+    lines = [record.line(run, everything) for run in swept if (run.host, run.id) not in continued]
     runs = hosts.details([run for line in lines for run in line], settings, points=verify.POINTS, samples=1)
     known = {(run.host, run.id): run for run in runs}
     lines = [tuple(known[run.host, run.id] for run in line) for line in lines]
     ends = [line[-1] for line in lines]
+    histories = {line[-1].id: record.history(line) for line in lines}
     varied = {name for run in ends for name in run.requested if len({str(r.requested.get(name)) for r in ends}) > 1}
     return page.Report(
         title=f"sweep {sweep_id}",
@@ -209,12 +211,12 @@ def _of_sweep(
                 state=run.health.state,
                 options=tuple((name, str(run.requested.get(name, ""))) for name in sorted(varied)),
                 loss=run.progress.losses[-1][1] if run.progress.losses else None,
-                validation=min((loss for _at, loss in run.progress.validations), default=None),
-                score=max((dict(s).get("CIDEr", float("-inf")) for _at, s in run.progress.scores), default=None),
+                validation=min((loss for _at, loss in histories[run.id].validations), default=None),
+                score=max((value for _at, value in histories[run.id].score("CIDEr")), default=None),
             )
             for run in ends
         ),
-        histories={line[-1].id: record.history(line) for line in lines},
+        histories=histories,
     )
 
 

@@ -316,6 +316,14 @@ def test_report_of_a_run_and_of_a_sweep_is_one_file(capsys: Capture, hosts: Host
     assert "input_h5" not in Path("all.html").read_text()
 
 
+def test_report_of_a_sweep_has_the_last_run_of_each_training(capsys: Capture, hosts: Hosts) -> None:
+    goes_on = told("s-2-r2", sweep="s", parent={"id": "s-2", "choose": "last"})
+    hosts(told("s-1", sweep="s"), told("s-2", sweep="s"), goes_on)
+    assert provision(capsys, "runs", "report", "s")[0] == 0
+    page = Path("s.html").read_text()
+    assert [name in page for name in (">s-1<", ">s-2<", ">s-2-r2<")] == [True, False, True]
+
+
 def test_run_that_only_stands_in_the_queue_is_taken_back_from_slurm(
     capsys: Capture, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

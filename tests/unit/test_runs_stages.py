@@ -296,6 +296,13 @@ def test_runs_of_a_sweep_are_numbered_in_one_width_and_keep_their_stages() -> No
     assert sets[3][0].arguments["seed"] == "3"
 
 
+def test_run_of_a_sweep_that_is_continued_is_still_of_the_sweep() -> None:
+    """It was missing in the report of the sweep, and `runs stop` of the sweep did not end it."""
+    (runs,) = sweep.plan(swept(), [{"seed": "1"}], ("base", "finetune"), "s", (), "none", None)
+    goes_on = stages.resume(runs[0], runs[0].id, 5, "s-1-base-r2", "last", (), runs[1:])
+    assert [(run.id, run.sweep) for run in goes_on] == [("s-1-base-r2", "s"), ("s-1-finetune", "s")]
+
+
 def test_runs_are_dealt_out_evenly_and_stages_of_one_stay_together() -> None:
     sets = sweep.plan(swept(), [{"seed": str(n)} for n in range(5)], ("base", "finetune"), "s", (), "auto", None)
     dealt = sweep.spread(sets, [Slot("one", "GPU-a"), Slot("two", "GPU-b")])

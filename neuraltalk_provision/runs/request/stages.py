@@ -95,14 +95,15 @@ def resume(
     counted = _counted_on(replace(whole, id=run.id), begins, changed)
     arguments = spec.words({**whole.arguments, **counted})
     again = spec.parse(TRAIN, new_id, arguments, run.gpu, run.memory or None, ends=bool(until))
-    first = replace(again, stage=run.stage, until=until, parent={"id": origin, "choose": choose})
+    first = replace(again, stage=run.stage, until=until, sweep=run.sweep, parent={"id": origin, "choose": choose})
     following, before = [first], first.id
     for stage in later:
         anew = spec.parse(
             TRAIN, stage.id, spec.words(stage.arguments), run.gpu, run.memory or None, ends=bool(stage.until)
         )
         parent = {"id": before, "choose": "best"}
-        following.append(replace(anew, stage=stage.stage, until=stage.until, needs=before, parent=parent))
+        anew = replace(anew, stage=stage.stage, until=stage.until, sweep=stage.sweep)
+        following.append(replace(anew, needs=before, parent=parent))
         before = stage.id
     return tuple(following)
 
