@@ -176,6 +176,8 @@ class QueuedRun(Result):
     output: Text
     submitted: Whole
     requested: Options
+    sweep: Text | None = None
+    parent: Parent | None = None
 
 
 class RunsResult(Result):

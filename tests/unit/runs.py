@@ -46,6 +46,14 @@ def detail(run_id: str = "base", **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def job(run_id: str, state: str, **more: Any) -> dict[str, Any]:
+    """A run whose job Slurm has."""
+    return {
+        "id": run_id, "job": "41", "state": state, "node": "n2", "reason": "Priority", "submitted": 9,
+        "output": "/r/.job-41.out", "program": "train.lua", "requested": {}, **more,
+    }  # fmt: skip
+
+
 def of_row(given: dict[str, Any], host: str = "h", quiet: float = health.QUIET) -> RunState:
     """The run that a host returns as a row."""
     result = RunsResult.model_validate({"runs": [given], "queued": [], "free": []})

@@ -13,11 +13,11 @@ import pytest
 from neuraltalk_provision.errors import HostError
 from neuraltalk_provision.results.host_state import Card
 from neuraltalk_provision.results.one_run import Caption, StartedRun, SubmittedRun
-from neuraltalk_provision.results.run import RunsResult
+from neuraltalk_provision.results.run import QueuedRun, RunsResult
 from neuraltalk_provision.rules import texts
 from neuraltalk_provision.runs import hosts as runs_of_hosts
 from neuraltalk_provision.runs.hosts import Site
-from neuraltalk_provision.runs.progress import health
+from neuraltalk_provision.runs.progress import health, state
 from neuraltalk_provision.runs.progress.history import History
 from neuraltalk_provision.runs.progress.state import RunState
 from neuraltalk_provision.runs.request.spec import RunSpec
@@ -25,7 +25,7 @@ from neuraltalk_provision.runs.verdict import checks, verify
 from neuraltalk_provision.runs.verdict.gates import Gate, Verdict
 from neuraltalk_provision.site import inventory_names, playbook
 from neuraltalk_provision.site.events import Failure, PlayResults
-from tests.unit.runs import detail, of_detail, read, started_run
+from tests.unit.runs import detail, job, of_detail, read, started_run
 from tests.unit.test_cli import Capture, provision, site
 
 __all__ = ["site"]
@@ -51,6 +51,11 @@ def told(run_id: str = "base", host: str = "one", **more: Any) -> RunState:
         "requested": {**DATA, "gpuid": "-1", "backend": "nn", "max_iters": "100", "save_checkpoint_every": "10"},
     }  # fmt: skip
     return of_detail(detail(run_id, **{**killed, **more}), host)
+
+
+def in_queue(run_id: str, **more: Any) -> RunState:
+    """A run of the sweep s whose job is pending in Slurm."""
+    return state.queued("one", QueuedRun.model_validate(job(run_id, "PENDING", **{"sweep": "s", **more})))
 
 
 Hosts = Callable[..., None]
@@ -318,10 +323,12 @@ def test_report_of_a_run_and_of_a_sweep_is_one_file(capsys: Capture, hosts: Host
 
 def test_report_of_a_sweep_has_the_last_run_of_each_training(capsys: Capture, hosts: Hosts) -> None:
     goes_on = told("s-2-r2", sweep="s", parent={"id": "s-2", "choose": "last"})
-    hosts(told("s-1", sweep="s"), told("s-2", sweep="s"), goes_on)
+    stages = [in_queue("s-3-base"), in_queue("s-3-fine", parent={"id": "s-3-base", "choose": "best"})]
+    hosts(told("s-1", sweep="s"), told("s-2", sweep="s"), goes_on, *stages)
     assert provision(capsys, "runs", "report", "s")[0] == 0
     page = Path("s.html").read_text()
-    assert [name in page for name in (">s-1<", ">s-2<", ">s-2-r2<")] == [True, False, True]
+    names = ("s-1", "s-2", "s-2-r2", "s-3-base", "s-3-fine")
+    assert [name for name in names if f">{name}<" in page] == ["s-1", "s-2-r2", "s-3-fine"]
 
 
 def test_run_that_only_stands_in_the_queue_is_taken_back_from_slurm(
@@ -332,6 +339,10 @@ def test_run_that_only_stands_in_the_queue_is_taken_back_from_slurm(
     hosts(told(supervisor=None, begun=False, waiting=True, exit_code=None, job="41"))
     code, out, _ = provision(capsys, "runs", "stop", "base")
     assert (code, out, taken) == (0, "base on one stopped\n", ["base"])
+    taken.clear()
+    hosts(in_queue("s-1"), in_queue("s-2"), in_queue("t-1", sweep="t"))
+    assert provision(capsys, "runs", "stop", "s")[0] == 0
+    assert taken == ["s-1", "s-2"]
 
 
 def test_sweep_is_stopped_as_a_whole_and_what_is_over_left_alone(

@@ -14,7 +14,7 @@ from neuraltalk_provision.runs.verdict import verify
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import playbook
 from neuraltalk_provision.site.events import Failure, PlayResults
-from tests.unit.runs import detail, read
+from tests.unit.runs import detail, job, read
 from tests.unit.test_cli_runs import MODEL, told
 
 
@@ -22,19 +22,6 @@ def said(run_id: str, **more: Any) -> dict[str, Any]:
     """A run as stack_run returns it in full."""
     given = {"requested": {"seed": 1}, "effective": {"seed": 1, "id": run_id}, "started": 5}
     return detail(run_id, **{**given, **more})
-
-
-def job(run_id: str, state: str, **more: Any) -> dict[str, Any]:
-    known = {
-        "id": run_id,
-        "job": "41",
-        "state": state,
-        "node": "n2",
-        "reason": "Priority",
-        "submitted": 9,
-        "output": "/r/.job-41.out",
-    }
-    return {**known, "program": "train.lua", "requested": {}, **more}
 
 
 def hosts_tell(monkeypatch: pytest.MonkeyPatch, **hosts: dict[str, Any]) -> list[playbook.Request]:

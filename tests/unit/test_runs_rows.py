@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from neuraltalk_provision.runs.progress import health
+from neuraltalk_provision.results.run import QueuedRun
+from neuraltalk_provision.runs.progress import health, state
 from tests.unit.modules import ModuleError
 from tests.unit.runs import of_detail, of_row
 from tests.unit.test_supervisor import all_of
@@ -249,6 +250,22 @@ def test_model_that_was_renamed_in_the_moment_of_a_kill_is_of_the_iteration_that
         os.utime(file, (when, when))
     models = all_of(run_module, tmp_path, "m")["models"]
     assert {Path(model["file"]).name[len("model_idm") :]: model["iteration"] for model in models} == iterations
+
+
+def test_job_in_the_queue_has_the_sweep_and_the_parent_of_its_run(
+    load: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The runs of a sweep that are pending were missing in its report, and were started although it was stopped."""
+    module = load("runs.slurm")
+    monkeypatch.setattr(module, "states", lambda: {"41": {"state": "PENDING", "node": "", "reason": "Priority"}})
+    request = {"id": "s-1", "requested": {}, "sweep": "s", "parent": {"id": "b", "choose": "best"}}
+    record = {"id": "s-1", "job": "41", "program": "train.lua", "submitted": 7, "runs": [request]}
+    (tmp_path / "queue").mkdir()
+    (tmp_path / "queue" / "s-1.json").write_text(json.dumps(record))
+    (told,) = module.queued(str(tmp_path))
+    told.pop("runs")
+    run = state.queued("one", QueuedRun.model_validate(told))
+    assert (run.sweep, run.parent and run.parent.model_dump()) == ("s", request["parent"])
 
 
 REPORT = {"iter": 15, "val_loss_history": {"0": 9.0, "5": 3.0, "10": 3.1, "15": 3.2}}

@@ -146,5 +146,7 @@ def queued(host: str, run: QueuedRun) -> RunState:
         tail="",
         progress=Progress(),
         health=condition,
+        parent=run.parent,
+        sweep=run.sweep or "",
         job=run.job,
     )

@@ -151,7 +151,8 @@ def queued(root):
         requests = [request for request in record["runs"] if request["id"] == record["id"]]
         state = known.get(record["job"], absent)
         job_output = output_of_job(root, record["job"])
-        found.append(dict(record, runs=None, requested=requests[0].get("requested"), output=job_output, **state))
+        request = dict((key, requests[0].get(key)) for key in ("requested", "sweep", "parent"))
+        found.append(dict(record, runs=None, output=job_output, **dict(request, **state)))
     return found
 
 
