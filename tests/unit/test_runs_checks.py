@@ -275,6 +275,13 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
         "'a' 2 times",
     ),
     (
+        "half the same",
+        lambda: checks.captions_differ(replace(REPORT, captions={"1": "b", "2": "a", "3": "c", "4": "a"})),
+        "green",
+        "3 different captions of 4; 'a' 2 times",
+    ),
+    ("captions without a report", lambda: checks.captions_differ("cut short"), "red", "its report (.json): cut short"),
+    (
         "one image",
         lambda: checks.captions_differ(replace(REPORT, captions={"1": "a"})),
         "left out",
