@@ -288,6 +288,23 @@ def test_drawn_number_lies_between_its_bounds(least: float, most: float, share: 
     assert -1.7e308 <= sweep.Draw(least=-1.7e308, most=1.7e308).at(share) <= 1.7e308
 
 
+@pytest.mark.parametrize(
+    ("least", "most", "share", "text"),
+    [
+        (1e-5, 1e-3, 0.123456789, "0.0001322"),
+        (0.9999, 0.99999, 0.9, "0.999981"),  # with four digits this is 1, which Adam cannot use as its beta
+        (0.999, 0.99999, 1.0, "0.99999"),
+        (0.12345678, 0.12345678, 0.5, "0.12345678"),
+        (0, 1, 0, "0"),
+    ],
+)
+def test_number_that_is_drawn_is_written_with_as_many_digits_as_its_range_needs(
+    least: float, most: float, share: float, text: str
+) -> None:
+    (chosen,) = sweep.combinations(swept(draw={"optim_beta": {"least": least, "most": most}}), lambda: share)
+    assert chosen == {"optim_beta": text}
+
+
 def test_runs_of_a_sweep_are_numbered_in_one_width_and_keep_their_stages() -> None:
     sets = sweep.plan(swept(), [{"seed": str(n)} for n in range(10)], ("base", "finetune"), "s", (), "none", None)
     assert [run.id for run in sets[0]] == ["s-01-base", "s-01-finetune"]

@@ -40,8 +40,17 @@ class Draw(Strict):
         """The number at a share (0 to 1) of the range."""
         if self.log:
             number = math.exp(math.log(self.least) + share * (math.log(self.most) - math.log(self.least)))
-            return min(max(number, self.least), self.most)
-        return self.least * (1 - share) + self.most * share
+        else:
+            number = self.least * (1 - share) + self.most * share
+        return min(max(number, self.least), self.most)
+
+    def text(self, number: float) -> str:
+        """A drawn number with four digits, or with as many as it needs to stay in the range and differ from others."""
+        near = self.most / 2000 - self.least / 2000
+        texts = (f"{number:.{digits}g}" for digits in range(4, 18))
+        return next(
+            text for text in texts if self.least <= float(text) <= self.most and abs(float(text) - number) <= near
+        )
 
 
 class SweepDocument(RunDocument):
@@ -104,7 +113,7 @@ def combinations(written: SweepDocument, chance: Callable[[], float]) -> list[di
             chosen = {name: as_argument(value) for name, value in zip(written.grid, values, strict=True)}
             for name, draw in written.draw.items():
                 number = draw.at(chance())
-                chosen[name] = str(round(number)) if known[name].type == "whole" else f"{number:.4g}"
+                chosen[name] = str(round(number)) if known[name].type == "whole" else draw.text(number)
             found.append(chosen)
     return found
 
