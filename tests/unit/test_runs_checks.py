@@ -168,6 +168,12 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
         "x: iteration 0 comes after iteration 100: two trainings wrote to one log",
     ),
     (
+        "truncated log",
+        lambda: checks.one_history((RUN, ran({"losses": LOSSES[40:]}, id="x-r2"))),
+        "red",
+        "x-r2: its log begins with iteration 40: what was before it is missing",
+    ),
+    (
         "no number",
         lambda: checks.one_history((ran({"losses": ((0, float("nan")),)}, health=Health("diverged", "loss nan")),)),
         "red",

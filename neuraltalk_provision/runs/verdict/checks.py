@@ -120,7 +120,7 @@ def on_the_processor(run: RunState) -> Gate:
 
 
 def one_history(line: Sequence[RunState]) -> Gate:
-    """Whether each log belongs to one training, and every loss is a finite number."""
+    """Whether each log belongs to one training, from iteration 0 on, and every loss is a finite number."""
     for run in line:
         if run.progress.backwards:
             before, after = run.progress.backwards
@@ -128,6 +128,9 @@ def one_history(line: Sequence[RunState]) -> Gate:
             return Gate("one history", "red", text)
         if run.progress.diverged:
             return Gate("one history", "red", f"{run.id}: {run.progress.divergence}")
+        if run.progress.losses and run.progress.losses[0][0] > 0:
+            text = f"its log begins with iteration {run.progress.losses[0][0]}: what was before it is missing"
+            return Gate("one history", "red", f"{run.id}: {text}")
     stages = ", ".join(f"{run.id} ({len(run.progress.losses)} losses read)" for run in line)
     return gate("one history", all(run.progress.losses for run in line), stages)
 
