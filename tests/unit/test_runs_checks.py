@@ -205,6 +205,24 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
         "red",
         "validation loss at iteration 50: None in its report",
     ),
+    (
+        "report of another run",
+        lambda: checks.models_open(evidence(ran({"validations": ((0, 3.1), (100, 2.0001))}))),
+        "red",
+        "validation loss at iteration 100: 2.0 in its report, 2.0001 in its log: another training has written there",
+    ),
+    (
+        "report of iterations that the run did not have",
+        lambda: checks.models_open(evidence(ran({"validations": ((50, 2.0),)}))),
+        "red",
+        "its log has no validation of an iteration that is in its report: another training has written there",
+    ),
+    (
+        "log whose middle is not read",
+        lambda: checks.models_open(evidence(ran({"validations": ((100, 2.0),)}))),
+        "green",
+        "iteration 100, 23 words",
+    ),
     ("no report", lambda: checks.models_open(evidence(report="cut short")), "red", "its report (.json): cut short"),
     ("rose", lambda: checks.loss_fell(record.history((ran({"losses": LOSSES[::-1]}),))), "red", "mean of the first 25"),
     (

@@ -136,7 +136,7 @@ def one_history(line: Sequence[RunState]) -> Gate:
 
 
 def models_open(evidence: Evidence) -> Gate:
-    """Whether there are models, each can be opened, and the best one has the loss that the report claims."""
+    """Whether there are models, each can be opened, and model, report and log tell the same losses."""
     if not evidence.models:
         return Gate("models open", "red", "there is no model (.t7)")
     texts, right = [], True
@@ -150,6 +150,10 @@ def models_open(evidence: Evidence) -> Gate:
             texts.append(f"{name} ({model.bytes:,} bytes): {what}")
     if isinstance(evidence.report, str):
         return Gate("models open", "red", "; ".join([*texts, f"its report (.json): {evidence.report}"]))
+    other = _of_another(evidence.run, evidence.report)
+    if other:
+        right = False
+        texts.append(f"{other}: another training has written there")
     best = evidence.model
     claimed = evidence.report.validations.get(best.iteration) if best else None
     if best and (claimed is None or best.loss is None or not math.isclose(claimed, best.loss, rel_tol=SAME)):
@@ -158,6 +162,17 @@ def models_open(evidence: Evidence) -> Gate:
             f"validation loss at iteration {best.iteration}: {claimed} in its report, {best.loss} in the model"
         )
     return gate("models open", right, "; ".join(texts))
+
+
+def _of_another(run: RunState, report: Report) -> str:
+    """What shows that the report is not the run's own: its log has other validations. Empty if it has the same."""
+    logged = [(at, loss, report.validations[at]) for at, loss in run.progress.validations if at in report.validations]
+    if not logged:
+        return "its log has no validation of an iteration that is in its report"
+    for iteration, printed, claimed in logged:
+        if not math.isclose(printed, claimed, rel_tol=SAME):
+            return f"validation loss at iteration {iteration}: {claimed} in its report, {printed} in its log"
+    return ""
 
 
 def loss_fell(history: History) -> Gate:
