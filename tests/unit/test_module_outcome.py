@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -152,31 +153,23 @@ def test_every_module_ends_by_the_wrapper_alone(file: Path) -> None:
     assert not {name for name in called if name.endswith((".exit_json", ".fail_json"))}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("file", MODULES, ids=lambda file: file.stem)
-def test_module_that_breaks_leaves_a_code_and_a_trace(file: Path, tmp_path: Path) -> None:
-    """Each module as a process of its own, with its work replaced by something that nobody expected."""
-    program = (
-        "import sys, json\n"
-        "from unittest import mock\n"
-        "from plugins.module_utils.host import outcome\n"
-        f"from plugins.modules import {file.stem} as module\n"
-        "def broken(module): return {}['nobody thought of this']\n"
-        "work = outcome.run_module\n"
-        "module.run_module = lambda given, function: work(mock.Mock(check_mode=False, fail_json=fail), broken)\n"
-        "def fail(**result): print(json.dumps(result)); sys.exit(1)\n"
-        "module.AnsibleModule = mock.Mock()\n"
-        "module.main()\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": str(paths.plugins().parent)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    result = json.loads(done.stdout)
-    assert result["code"] == codes.BUG, done.stderr
+def test_module_that_breaks_leaves_a_code_and_a_trace(
+    file: Path, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The work of each module is replaced by something that nobody expected."""
+    module = load(file.stem)
+
+    def broken(_module: object) -> object:
+        return {}["nobody thought of this"]
+
+    work = module.run_module
+    monkeypatch.setattr(module, "run_module", lambda _given, _function: work(Module(), broken))
+    monkeypatch.setattr(module, "AnsibleModule", mock.Mock())
+    with pytest.raises(Ended) as caught:
+        module.main()
+    result = json.loads(json.dumps(caught.value.result))
+    assert result["code"] == codes.BUG
     assert "nobody thought of this" in result["msg"]
     assert "in broken" in result["exception"]
     failure = events.failure({"event": "runner_on_failed", "event_data": {"host": "h", "task": "t", "res": result}})
