@@ -79,16 +79,15 @@ def train(
     """Start train.lua on a host, in one or several stages, follow its log, and check that it wrote a model."""
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     file, given = document.split(arguments or [])
-    written = document.read(file)
-    card = str(written.gpu) if gpu is None else gpu
-    refuse_without_effect(launcher, slurm, card, gpu_memory)
+    written = document.read(file).with_gpu(gpu, gpu_memory)
+    refuse_without_effect(launcher, slurm, str(written.gpu), gpu_memory)
     runs = stages.plan(
         written,
         options.names(stage_names),
         run_id or written.id or new_id("train"),
         given,
-        card,
-        written.gpu_memory if gpu_memory is None else gpu_memory,
+        str(written.gpu),
+        written.gpu_memory,
     )
     where = required_host(host or written.host)
     output = Output(as_json=as_json)
@@ -115,17 +114,16 @@ def evaluate(
     """Start eval.lua on a host and print the captions; files that are not images are set aside."""
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     file, given = document.split(arguments or [])
-    written = document.read(file)
+    written = document.read(file).with_gpu(gpu, gpu_memory)
     if written.stages:
         raise UsageError(f"{file}: only a training has stages; an evaluation has none")
-    card = str(written.gpu) if gpu is None else gpu
-    refuse_without_effect(launcher, slurm, card, gpu_memory)
+    refuse_without_effect(launcher, slurm, str(written.gpu), gpu_memory)
     run = spec.parse(
         "eval.lua",
         run_id or written.id or new_id("eval"),
         written.arguments(given),
-        card,
-        written.gpu_memory if gpu_memory is None else gpu_memory,
+        str(written.gpu),
+        written.gpu_memory,
     )
     where = required_host(host or written.host)
     output = Output(as_json=as_json)

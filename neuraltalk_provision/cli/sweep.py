@@ -60,10 +60,8 @@ def sweep(
     """
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     output = Output(as_json=as_json)
-    written = document.read_as(SweepDocument, file)
-    card = str(written.gpu) if gpu is None else gpu
-    if gpu is None and "gpu" not in written.model_fields_set:
-        card = AUTO
+    written = document.read_as(SweepDocument, file).with_gpu(gpu, gpu_memory)
+    card = str(written.gpu) if "gpu" in written.model_fields_set else AUTO
     _refuse(card, launcher, slurm, host, limit, gpu_memory)
     chance = random.Random(written.seed).random
     sets = sweeps.plan(
@@ -73,7 +71,7 @@ def sweep(
         run_id or written.id or run.new_id("sweep"),
         arguments or [],
         card,
-        written.gpu_memory if gpu_memory is None else gpu_memory,
+        written.gpu_memory,
     )
     where = host or written.host
     if launcher == "slurm":

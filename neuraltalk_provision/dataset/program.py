@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from neuraltalk_provision import command_log, paths
-from neuraltalk_provision.errors import BugError, CheckError, InterruptError, naming
+from neuraltalk_provision.errors import BugError, CheckError, naming
 from neuraltalk_provision.results.base import read
 from neuraltalk_provision.results.data import ProgramResult, shape_of
 from neuraltalk_provision.rules import codes
@@ -56,9 +56,7 @@ def run(name: str, request: Mapping[str, Any], show: Callable[[str], None]) -> M
         except KeyboardInterrupt:
             child.terminate()  # Ctrl-C in a terminal reaches it too, but a signal to this process alone does not
             child.wait()
-            raise InterruptError(
-                "interrupted", advice="Run the same command again; it continues where it stopped."
-            ) from None
+            raise
         child.wait()
         text = result_file.read_bytes() if result_file.exists() else b""
     if child.returncode < 0:

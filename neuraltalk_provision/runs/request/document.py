@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, FiniteFloat, StrictInt, ValidationError
 
@@ -56,6 +56,11 @@ class RunDocument(Strict):
     def with_options(self, options: Mapping[str, str | int | float]) -> RunDocument:
         """A copy with some options changed."""
         return self.model_copy(update={"options": {**self.options, **options}})
+
+    def with_gpu(self, gpu: str | None, memory: int | None) -> Self:
+        """A copy with the GPU and the memory that the command line gives; None for what it does not give."""
+        given = {"gpu": gpu, "gpu_memory": memory}
+        return self.model_copy(update={name: value for name, value in given.items() if value is not None})
 
     def arguments(self, given: Sequence[str]) -> list[str]:
         """The options as arguments of a command line; `given` are those of the command line and override the file's."""
