@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -14,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 _LINES = "`name: value` lines"
 _LIST = "a list such as [a, b]"
 _WHOLE = "a whole number"
+_LONGEST_PATH = 4095
+"""In bytes: the kernel's limit without the zero at the end."""
 # What must stand there, by the type of pydantic's error.
 _WANTED = {
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), _WHOLE),
@@ -67,6 +70,18 @@ def first_problem(error: ValidationError) -> str:
     first = error.errors(include_input=False, include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"][:5]) or "the whole file"
     return f"{place[:200]}: {first['msg'][:300]}"
+
+
+def not_a_path(value: str) -> str:
+    """Why a text cannot be a path on a host; empty if it can, or if it is empty itself."""
+    if value and not value.startswith("/"):
+        return "must be an absolute path on the host"
+    if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in value):
+        return (
+            "a path with control characters, line breaks or bytes that are not UTF-8 cannot be used; rename the file "
+            "or directory"
+        )
+    return f"a path can have at most {_LONGEST_PATH} bytes" if len(value.encode()) > _LONGEST_PATH else ""
 
 
 def _field(problem: Any) -> tuple[str | int, ...]:

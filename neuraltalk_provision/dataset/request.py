@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 import posixpath
-import unicodedata
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from neuraltalk_provision import field_words
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.rules import data
 
-_LONGEST = 4095
-"""The maximum length of a path, in bytes."""
 _WHOLE_MOST = 1 << 31
 
 
@@ -85,8 +83,8 @@ def check(request: Prepare | Inspect) -> None:
     """Raises UsageError for a request that cannot succeed, whatever the files contain."""
     for name, value in asdict(request).items():
         for path in value if isinstance(value, tuple) else (value,):
-            if isinstance(path, str) and name in _PATHS:
-                _refuse_path(name, path)
+            if isinstance(path, str) and name in _PATHS and (problem := field_words.not_a_path(path)):
+                raise UsageError(f"--{name} {path[:200]}: {problem}")
     if isinstance(request, Prepare):
         _check_prepare(request)
     elif request.quarantine and request.undo:
@@ -96,19 +94,6 @@ def check(request: Prepare | Inspect) -> None:
 _PATHS = frozenset(
     ("input_json", "output_json", "output_h5", "images_root", "karpathy_split", "path", "quarantine", "undo")
 )
-
-
-def _refuse_path(name: str, path: str) -> None:
-    if path and not path.startswith("/"):
-        raise UsageError(f"--{name} {path[:200]}: must be an absolute path on the host")
-    if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in path):
-        raise UsageError(
-            f"--{name} {ascii(path)[:200]}: a path with control characters, line breaks or bytes that are "
-            "not UTF-8 cannot be used",
-            advice="Rename the directory, or give a directory above it.",
-        )
-    if len(path.encode("utf-8", "replace")) > _LONGEST:
-        raise UsageError(f"--{name}: a path can have at most {_LONGEST} bytes")
 
 
 def _check_prepare(request: Prepare) -> None:

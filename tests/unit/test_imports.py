@@ -114,7 +114,7 @@ ALLOWED = {
         "site",
         "results",
     },
-    "dataset": {"errors", "command_log", "paths", "results", "rules"},
+    "dataset": {"errors", "field_words", "command_log", "paths", "results", "rules"},
     "report": {"rules", "text", "runs"},
     "cli": {
         "again",

@@ -5,12 +5,11 @@ from __future__ import annotations
 import difflib
 import math
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from neuraltalk_provision import catalogue
+from neuraltalk_provision import catalogue, field_words
 from neuraltalk_provision.catalogue import Option
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.results import numbers
@@ -24,7 +23,6 @@ _WHOLE = re.compile(r"-?[0-9]{1,400}")
 _NUMBER = re.compile(r"-?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})(?:[eE][-+]?[0-9]{1,9})?")
 _WHOLE_MOST = 1 << 53
 _CARD = re.compile(r"none|auto|[0-9]{1,3}|(?:GPU|MIG)-[0-9A-Za-z/-]{1,120}")
-_PATH_MOST = 4095
 PROCESSOR = "none"
 """The value of --gpu for a run on the CPU."""
 
@@ -128,7 +126,7 @@ def _refuse_invalid(name: str, value: str, option: Option) -> None:
     """UsageError if the value is not of the option's type, or outside its bounds."""
     match option.type:
         case "file" | "folder":
-            needed = _not_a_path(value)
+            needed = field_words.not_a_path(value)
         case "whole" | "number":
             needed = _not_a_number(value, option)
         case "flag":
@@ -140,18 +138,6 @@ def _refuse_invalid(name: str, value: str, option: Option) -> None:
     if needed:
         shown = value if len(value) <= 100 else f"{value[:100]}..."
         raise UsageError(f"-{name} {shown}: {needed}", advice=f"Meaning of the option: {option.what}.")
-
-
-def _not_a_path(value: str) -> str:
-    """Why a text cannot be a path on a host; empty if it can, or if it is empty itself."""
-    if value and not value.startswith("/"):
-        return "it must be an absolute path on the host"
-    if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in value):
-        return (
-            "a path with control characters, line breaks or bytes that are not UTF-8 cannot be used; rename the file "
-            "or directory"
-        )
-    return f"a path can have at most {_PATH_MOST} bytes" if len(value.encode()) > _PATH_MOST else ""
 
 
 def _not_a_number(value: str, option: Option) -> str:
