@@ -29,6 +29,7 @@ from ..programs.processes import cores, end_with_parent
 from ..runs.control import signalled
 from ..host.commands import with_stack
 from ..host.errors import StackError
+from ..host.limits import signal_name
 from ..host.texts import as_native
 from ..rules import clock
 
@@ -163,8 +164,7 @@ class Pool(object):
         self.processes.remove(process)
         code = process.kill(DYING)
         if code < 0:
-            name = [name for name in dir(signal) if re.match("SIG[A-Z]+$", name) and getattr(signal, name) == -code]
-            reason = "image.load was ended by %s while it read it" % (name[0] if name else "signal %d" % -code)
+            reason = "image.load was ended by %s while it read it" % signal_name(-code)
             reason += ", probably by the kernel because of too little memory" if code == -signal.SIGKILL else ""
         else:
             reason = "image.load ended its process with code %d while it read it" % code

@@ -142,7 +142,7 @@ def listed_processes():
 
 def driver():
     """The version of the NVIDIA driver in the kernel; empty if it is not loaded."""
-    version = re.search(r"Kernel Module.*?\s(\d{3,}\.\d+(\.\d+)?)\s", read_text("/proc/driver/nvidia/version") or "")
+    version = re.search(r"Kernel Module.*?\s(\d{3,}\.\d+(\.\d+)?)\s", read_text(DRIVER + "/version") or "")
     return version.group(1) if version else ""
 
 

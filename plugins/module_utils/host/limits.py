@@ -34,10 +34,15 @@ def current():
     return dict((kind, None if limit == resource.RLIM_INFINITY else limit) for kind, limit in limits.items())
 
 
+def signal_name(number):
+    """The name of a signal; `signal 99` if it has none."""
+    return _SIGNALS.get(number, "signal %d" % number)
+
+
 def ending(code):
     """How a command ended, in words: `rc 1`, or which signal ended it, and what that usually means."""
     number = -code if code < 0 else code - _SHELL
-    name = _SIGNALS.get(number, "signal %d" % number if code < 0 else "")
+    name = signal_name(number) if code < 0 else _SIGNALS.get(number)
     if not name or number <= 0:
         return "rc %d" % code
     reason = _REASONS.get(name)

@@ -14,12 +14,12 @@ import numbers
 import os
 
 from .found import MOST_NAMED
+from ..host.texts import TEXT
 from ..rules.texts import some
 
 SPLITS = ("train", "val", "test")
 MOST = 256 << 20
 """Maximum size of a JSON file in bytes."""
-TEXT = type(b"".decode("utf-8"))
 
 
 def read_json(path, found):

@@ -13,6 +13,7 @@ import json
 import os
 
 from .dataset import DAMAGE, check, check_pixels, in_words
+from .dataset_json import MOST
 from .findings import Findings
 from ..pictures.headers import Unusable
 from .pictures import Inspection, suffix_kind
@@ -27,8 +28,6 @@ from ..captions.tokens import tokenizer
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 COLUMNS = ("karpathy_split", "split_column", "file_column", "caption_column")
-MOST_JSON = 256 << 20
-"""Maximum size of a file that is read to distinguish the JSON of a data set from captions."""
 
 
 def inspect(request, say):
@@ -94,11 +93,11 @@ def first_bytes(path):
 
 def is_dataset_json(path):
     """Return whether a file is the JSON of a data set."""
-    if os.path.getsize(path) > MOST_JSON:
+    if os.path.getsize(path) > MOST:
         return False
     try:
         with io.open(path, "rb") as file:
-            content = json.loads(file.read(MOST_JSON).decode("utf-8"))
+            content = json.loads(file.read(MOST).decode("utf-8"))
     except (IOError, OSError, ValueError, RuntimeError):
         return False
     return isinstance(content, dict) and "ix_to_word" in content

@@ -9,7 +9,6 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import os
-import signal
 
 from ..pictures.headers import LOADED, Unusable
 from ..pictures.files import look, opened, printed, shown, unescaped
@@ -17,6 +16,7 @@ from ..pictures.pixels import FORMATS, loaded, silence, unknown, why
 from ..programs.processes import Pool, cores
 from ..programs.progress import Progress
 from ..host.files import file_sha256
+from ..host.limits import signal_name
 
 SUFFIXES = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".ppm": "PPM", ".pgm": "PGM",
@@ -60,8 +60,7 @@ class Inspection(object):
 
         def crashed(task, number, number_of_signal):
             text = task[max(0, number)][0]
-            names = [name for name in dir(signal) if getattr(signal, name) == number_of_signal and name[:3] == "SIG"]
-            reason = "it is damaged: its decoder crashes (%s)" % (names or [number_of_signal])[0]
+            reason = "it is damaged: its decoder crashes (%s)" % signal_name(number_of_signal)
             self.add(unescaped(text), {"fault": "not decodable", "reason": reason})
             progress.add(1)
             return [entry for entry in task if entry[0] != text]
