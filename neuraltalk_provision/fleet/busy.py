@@ -186,17 +186,17 @@ def lost_drain(drain: Drain, unasked: Sequence[str]) -> str:
 
     `unasked` are the hosts of the inventory that did not say which nodes they are.
     """
-    commands = " && ".join(f"scontrol update nodename={shlex.quote(node)} state=resume" for node in drain.nodes)
+    node = shlex.quote(drain.node)
     where = (
         f"{named(unasked)} {'was' if len(unasked) == 1 else 'were'} not asked, and can be its machine"
         if unasked
         else "no host of the inventory is its machine"
     )
     return (
-        f"this host was the node {', '.join(drain.nodes)} of Slurm, which the rollout {drain.rollout} drained; the "
+        f"this host was the node {drain.node} of Slurm, which the rollout {drain.rollout} drained; the "
         f"inventory does not have the host any more, or has another machine with this name, and {where}. "
-        f"`scontrol show node {shlex.quote(drain.nodes[0])}` shows whether the node is still drained. If it is, and "
-        f"the stack of the machine is whole, lift the drain: `{commands}`"
+        f"`scontrol show node {node}` shows whether the node is still drained. If it is, and "
+        f"the stack of the machine is whole, lift the drain: `scontrol update nodename={node} state=resume`"
     )
 
 

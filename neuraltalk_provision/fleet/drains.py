@@ -98,7 +98,9 @@ class Drains:
             return
         unasked = sorted((self._inventory or frozenset()) - self._shown.keys())
         words = {one: busy.lost_drain(one, unasked) for one in lost}
-        self.left |= {one.host: words[one] for one in lost}
+        self.left |= {
+            name: "; ".join(words[one] for one in lost if one.host == name) for name in {d.host for d in lost}
+        }
         if self._inventory and not unasked:
             self._records.undrained(words)
 
@@ -114,7 +116,7 @@ class Drains:
         """
         if not self._is_lost(drain):
             return drain.is_lifted(nodes.get(drain.host, ()))
-        shown = any(node.name in drain.nodes for one in nodes.values() for node in one)
+        shown = any(node.name == drain.node for one in nodes.values() for node in one)
         return shown and not self._drained_hosts(drain)
 
     def _drained_hosts(self, drain: Drain) -> set[str]:
@@ -122,7 +124,7 @@ class Drains:
         return {
             host
             for host, nodes in self._shown.items()
-            if any(node.name in drain.nodes and node.rollout == drain.rollout for node in nodes)
+            if any((node.name, node.rollout) == (drain.node, drain.rollout) for node in nodes)
         }
 
     def _recorded(self) -> Sequence[Drain]:
@@ -136,7 +138,7 @@ class Drains:
         if drain.host not in self._known:
             return self._inventory is not None and drain.host not in self._inventory
         shown = self._shown.get(drain.host, ())
-        return bool(shown) and not {node.name for node in shown} & {*drain.nodes}
+        return bool(shown) and drain.node not in {node.name for node in shown}
 
     @cached_property
     def _inventory(self) -> frozenset[str] | None:

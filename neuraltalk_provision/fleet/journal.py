@@ -49,8 +49,8 @@ outcome = excluded.outcome, reason = excluded.reason, code = excluded.code, ende
 # A drain that may not be lifted yet is not forgotten.
 _FORGET = """DELETE FROM rollouts WHERE number <= ?
 AND number NOT IN (SELECT rollout FROM records WHERE step = ? AND outcome = ?)"""
-_END_DRAIN = """UPDATE records SET outcome = ?, reason = ?, ended = ?
-WHERE step = ? AND host = ? AND rollout = (SELECT number FROM rollouts WHERE id = ?)"""
+_DRAINED = "SELECT reason FROM records WHERE rollout = ? AND host = ? AND step = ? AND outcome = ?"
+_SET_DRAIN = "UPDATE records SET outcome = ?, reason = ?, ended = ? WHERE step = ? AND host = ? AND rollout = ?"
 
 
 class Journal(Reader):
@@ -206,22 +206,32 @@ class Journal(Reader):
                 raise ValueError("a step ended on a host that does not belong to the rollout")
 
     def draining(self, nodes: Mapping[str, Sequence[str]]) -> None:
-        """Record, before it is done, that these nodes of Slurm are drained: {host: the names of its nodes}."""
+        """Record, before it is done, that these nodes of Slurm are drained: {host: the names of its nodes}.
+
+        Nodes that a host was before in this rollout, when its name was that of another machine, stay recorded.
+        """
         common = {"rollout": self._current(), "step": Step.DRAIN, "outcome": Outcome.STARTED, "started": self._now()}
         common |= {"inputs": "", "code": "", "ended": None}
-        rows = [{**common, "host": host, "reason": " ".join(nodes[host])[:LONGEST_REASON]} for host in nodes]
         with self._writing() as writing:
+            names = {host: dict.fromkeys([*self._drained(self._current(), host), *nodes[host]]) for host in nodes}
+            rows = [{**common, "host": host, "reason": " ".join(names[host])[:LONGEST_REASON]} for host in names]
             writing.executemany(_SET_RECORD, rows)
 
     def undrained(self, drains: Mapping[Drain, str]) -> None:
         """Record that these drains are lifted; with words, that nobody can look for one any more, and why."""
         now = self._now()
-        rows = [
-            (Outcome.LOST if why else Outcome.DONE, why, now, Step.DRAIN, one.host, one.rollout)
-            for one, why in drains.items()
-        ]
         with self._writing() as writing:
-            writing.executemany(_END_DRAIN, rows)
+            for one, why in drains.items():
+                (number,) = writing.execute("SELECT number FROM rollouts WHERE id = ?", (one.rollout,)).fetchone()
+                left = " ".join(name for name in self._drained(number, one.host) if name != one.node)
+                ending = (Outcome.STARTED, left, None) if left else (Outcome.LOST if why else Outcome.DONE, why, now)
+                writing.execute(_SET_DRAIN, (*ending, Step.DRAIN, one.host, number))
+
+    def _drained(self, rollout: int, host: str) -> list[str]:
+        """The nodes of a host of which a rollout has recorded a drain that may not be lifted yet."""
+        values = (rollout, host, Step.DRAIN, Outcome.STARTED)
+        found = self._connection.execute(_DRAINED, values).fetchone()
+        return str(found["reason"]).split() if found is not None else []
 
     def finish(self, status: Status) -> None:
         """Record that the rollout is no longer running, and why."""

@@ -115,14 +115,15 @@ class Reader:
         )
 
     def drains(self) -> tuple[Drain, ...]:
-        """The drains of all rollouts that may not be lifted yet."""
+        """The drains of all rollouts that may not be lifted yet, one for each node."""
         with self._reading() as connection:
             rows = connection.execute(
                 "SELECT id, host, reason FROM records JOIN rollouts ON number = rollout WHERE step = ? AND outcome = ? "
                 "LIMIT ?",
                 (Step.DRAIN, Outcome.STARTED, KEPT * MOST_HOSTS),
             ).fetchall()
-        found = ({"rollout": row["id"], "host": row["host"], "nodes": str(row["reason"] or "").split()} for row in rows)
+        nodes = ((row, name) for row in rows for name in str(row["reason"] or "").split())
+        found = ({"rollout": row["id"], "host": row["host"], "node": name} for row, name in nodes)
         return tuple(self._read(Drain, one, "a drain") for one in found)
 
     def holder(self) -> Holder | None:

@@ -158,15 +158,15 @@ class Record(Result):
 
 
 class Drain(Result):
-    """A drain of ours that may not be lifted yet: of these nodes of Slurm, which a host was, for this rollout."""
+    """A drain of ours that may not be lifted yet: of this node of Slurm, which a host was, for this rollout."""
 
     rollout: RolloutId
     host: HostName
-    nodes: Annotated[Many[Text], Field(max_length=LONGEST_REASON)]
+    node: Text
 
     def is_lifted(self, nodes: Iterable[Node]) -> bool:
-        """Whether these nodes, as Slurm shows them now, have some of the same names, and none has this drain."""
-        shown = [node.rollout for node in nodes if node.name in self.nodes]
+        """Whether one of these nodes, as Slurm shows them now, is this one, and does not have this drain."""
+        shown = [node.rollout for node in nodes if node.name == self.node]
         return bool(shown) and self.rollout not in shown
 
 

@@ -457,6 +457,21 @@ def test_drain_is_not_forgotten_because_another_machine_has_the_name_of_its_host
     assert (list(nodes.drained), list(outcome.drained)) == (([], []) if lists else (["gpu1"], ["node1"]))
 
 
+def test_drain_is_not_forgotten_because_the_rollout_continues_on_another_machine_with_that_name(
+    nodes: Nodes, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node of the new machine was recorded in place of the one of the old machine."""
+    chosen = changed(settings, waves=["100%"])
+    killed_when_it_has_drained(nodes, old("node1"), chosen)
+    nodes.drained = {"gpu1": nodes.drained["node1"]}
+    nodes.names = {"gpu1": "node1", "node1": "node9"}
+    outcome = resumed(monkeypatch, chosen, old("node1"))
+    assert (outcome.site.activated, list(nodes.drained)) == (("node1",), ["gpu1"])
+    assert "this host was the node node1 of Slurm" in outcome.drained["node1"]
+    assert carried_out(old(done=("node1", "gpu1")), chosen).succeeded
+    assert nodes.drained == {}
+
+
 @pytest.mark.parametrize("how", ["nothing to do", "another rollout", "resume", "rollback"])
 def test_drain_of_a_host_that_left_the_inventory_is_named_once_with_the_command_that_lifts_it(
     nodes: Nodes, settings: Settings, monkeypatch: pytest.MonkeyPatch, how: str

@@ -208,7 +208,7 @@ def test_rollout_with_a_drain_that_was_not_lifted_is_kept_until_it_is(
         for _ in range(3):
             writing.begin(rollout())
         (left,) = writing.drains()
-        assert (left.rollout, left.host, left.nodes) == (first, "node1", ("gpu1",))
+        assert (left.rollout, left.host, left.node) == (first, "node1", "gpu1")
         writing.undrained({left: ""})
         assert writing.drains() == ()
         writing.begin(rollout())
