@@ -10,7 +10,7 @@ import pytest
 
 from neuraltalk_provision.results.host_state import Card
 from neuraltalk_provision.results.one_run import BrokenModel, Caption, OpenedModel
-from neuraltalk_provision.results.run import Process, Sample, Scorer
+from neuraltalk_provision.results.run import Parent, Process, Sample, Scorer
 from neuraltalk_provision.runs.progress import record
 from neuraltalk_provision.runs.progress.ending import RunEnd
 from neuraltalk_provision.runs.progress.health import Health
@@ -166,6 +166,12 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
         lambda: checks.one_history((ran({"losses": (*LOSSES, (0, 3.0))}),)),
         "red",
         "x: iteration 0 comes after iteration 100: two trainings wrote to one log",
+    ),
+    (
+        "parent that was removed",
+        lambda: checks.one_history((ran(parent=Parent(id="w", choose="last")), RUN)),
+        "red",
+        "x continues w, which is no longer on one: what was before it is missing",
     ),
     (
         "truncated log",

@@ -121,6 +121,10 @@ def on_the_processor(run: RunState) -> Gate:
 
 def one_history(line: Sequence[RunState]) -> Gate:
     """Whether each log belongs to one training, from iteration 0 on, and every loss is a finite number."""
+    first = line[0]
+    if first.parent:
+        text = f"{first.id} continues {first.parent.id}, which is no longer on {first.host}"
+        return Gate("one history", "red", f"{text}: what was before it is missing")
     for run in line:
         if run.progress.backwards:
             before, after = run.progress.backwards
