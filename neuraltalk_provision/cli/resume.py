@@ -57,17 +57,16 @@ def resume(
     whole = hosts.details([*record.line(run, everything), *following], chosen)
     line, following = whole[: len(whole) - len(following)], list(whole[len(whole) - len(following) :])
     run = line[-1]
-    origin, model = lineage.origin(line, choose)
+    origin, model, which = lineage.origin(line, choose)
     card = gpu if gpu is not None else AUTO if run.card else spec.PROCESSOR
-    # A stage that starts again from the model of the stage before begins at iteration 0; else its iterations count.
-    same = origin.stage == run.stage
+    source, begins = lineage.counted(run, origin, model)
     refuse_without_effect("ssh", None, card, gpu_memory)
     runs = stages.resume(
-        replace(lineage.as_spec(origin if same else run), gpu=card, memory=gpu_memory or 0),
+        replace(lineage.as_spec(source), gpu=card, memory=gpu_memory or 0),
         origin.id,
-        model.iteration if same else 0,
+        begins,
         new_id or stages.next_id(run.id, [other.id for other in everything]),
-        choose,
+        which,
         arguments or [],
         [lineage.as_spec(stage) for stage in following],
     )

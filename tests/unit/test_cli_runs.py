@@ -226,6 +226,18 @@ def test_training_goes_on_with_what_is_left_and_the_stages_that_were_to_follow(
     assert runs[1].parent == {"id": "base-r2", "choose": "best"}
 
 
+def test_run_that_wrote_no_model_starts_again_with_its_own_options(
+    capsys: Capture, hosts: Hosts, started: Started
+) -> None:
+    """Those of the run before it were taken: what had been changed for it after -- was lost."""
+    own = {**told().requested, "max_iters": "900", "learning_rate": "1e-05"}
+    hosts(told(), told("base-r2", parent={"id": "base", "choose": "last"}, begins=20, models=[], requested=own))
+    assert provision(capsys, "runs", "resume", "base-r2", "--detach", "--", "-seed", "2")[0] == 0
+    (((run,), _host),) = started
+    assert (run.arguments["max_iters"], run.arguments["learning_rate"]) == ("900", "1e-05")
+    assert (run.arguments["seed"], run.parent) == ("2", {"id": "base", "choose": "last"})
+
+
 @pytest.mark.parametrize(
     ("run", "words"),
     [

@@ -12,7 +12,7 @@ import pytest
 
 from neuraltalk_provision import paths
 from neuraltalk_provision.errors import UsageError
-from neuraltalk_provision.results.run import Options, SavedModel
+from neuraltalk_provision.results.run import Options, Parent, SavedModel
 from neuraltalk_provision.runs.progress.health import Health
 from neuraltalk_provision.runs.progress.log import Progress
 from neuraltalk_provision.runs.progress.state import RunState
@@ -176,9 +176,9 @@ SECOND = run_of("b", {"/b.t7": (10, 9.0)}, validations=((10, 2.1),))
 def test_last_model_is_the_one_that_was_written_last_and_best_the_one_that_is_judged_best() -> None:
     assert lineage.origin([FIRST], "last")[1].file == "/a.last.t7"
     assert lineage.origin([FIRST], "best")[1].file == "/a.t7"
-    run, model = lineage.origin([FIRST, SECOND], "last")
+    run, model, _choose = lineage.origin([FIRST, SECOND], "last")
     assert (run.id, model.file) == ("b", "/b.t7")
-    run, model = lineage.origin([FIRST, SECOND], "best")
+    run, model, _choose = lineage.origin([FIRST, SECOND], "best")
     assert (run.id, model.file) == ("a", "/a.t7")
 
 
@@ -191,6 +191,16 @@ def test_last_model_is_the_one_of_the_latest_iteration_though_the_clock_was_set_
     models = [{"file": one.file, "iteration": one.iteration, "modified": one.modified} for one in first.models]
     assert launch.weights_of({"id": "a", "choose": "last"}, models)["file"] == "/a.last.t7"
     assert launch.weights_of({"id": "a", "choose": "best"}, models)["file"] == "/a.t7"
+
+
+def test_stage_that_wrote_no_model_starts_again_from_what_it_started_from() -> None:
+    """It started from the best model of the stage before, and was continued from the last one."""
+    fine = replace(run_of("f", {}), stage="finetune", parent=Parent(id="a", choose="best"))
+    run, model, choose = lineage.origin([FIRST, fine], "last")
+    assert (run.id, model.file, choose) == ("a", "/a.t7", "best")
+    again = replace(run_of("a-r2", {}), parent=Parent(id="a", choose="last"))
+    run, model, choose = lineage.origin([FIRST, again], "last")
+    assert (run.id, model.file, choose) == ("a", "/a.last.t7", "last")
 
 
 def test_of_two_models_that_are_equally_good_the_later_one_is_the_best() -> None:

@@ -11,29 +11,47 @@ from neuraltalk_provision.runs.progress.state import RunState
 from neuraltalk_provision.runs.request.spec import RunSpec
 
 
-def origin(line: Sequence[RunState], choose: str) -> tuple[RunState, SavedModel]:
-    """(the run, its model) to continue from: the latest model of the line, or the best of all its runs.
+def origin(line: Sequence[RunState], choose: str) -> tuple[RunState, SavedModel, str]:
+    """(the run, its model, which one it is) to continue from: the `last` model of the line, or the `best` of all runs.
 
-    `line` goes from the first run to the one that is continued. The clock of a host can be set while it trains: so the
-    latest model is that of the latest iteration. Raises UsageError if there is no model.
+    `line` goes from the first run to the one that is continued. A run that wrote no model is continued from the one
+    that it started from: a stage from the best of the stage before. Raises UsageError if there is no model.
     """
-    models = [(run, model) for run in line for model in sorted(run.models, key=_written)]
-    if not models:
-        raise UsageError(
-            f"{line[-1].id} wrote no model (.t7) to continue from",
-            advice="A training writes its first model at -save_checkpoint_every. Start it again.",
-        )
     if choose == "best":
-        best = [(run, model) for run, model in models if is_best(model.file)] or models
+        best = [(run, model) for run in line if (model := _chosen(run.models, choose))]
         known = [(number, run, model) for run, model in best if (number := value(run, model)) is not None]
         if known:
             _number, run, model = max(reversed(known), key=lambda entry: entry[0])
-            return run, model
-    return models[-1]
+            return run, model, choose
+    for run in reversed(line):
+        found = _chosen(run.models, choose)
+        if found:
+            return run, found, choose
+        choose = run.parent.choose if run.parent else choose
+    raise UsageError(
+        f"{line[-1].id} wrote no model (.t7) to continue from",
+        advice="A training writes its first model at -save_checkpoint_every. Start it again.",
+    )
 
 
-def _written(model: SavedModel) -> tuple[int, float]:
-    return model.iteration, model.modified
+def _chosen(models: Sequence[SavedModel], choose: str) -> SavedModel | None:
+    """The best or the last model of a run, as its host chooses it; None if there is none.
+
+    The clock of a host can be set while it trains: so the last model is that of the latest iteration.
+    """
+    best = [model for model in models if is_best(model.file)] if choose == "best" else []
+    return max(best or models, key=lambda model: (model.iteration, model.modified), default=None)
+
+
+def counted(run: RunState, start: RunState, model: SavedModel) -> tuple[RunState, int]:
+    """(the run whose options apply, the iteration from which they count) if `run` is continued from a model of `start`.
+
+    A run that is continued from the model that it started from does all of its iterations again.
+    """
+    if start.id == run.id:
+        return run, model.iteration
+    again = run.parent and (run.parent.id, run.begins) == (start.id, model.iteration)
+    return (run, 0) if again or start.stage != run.stage else (start, model.iteration)
 
 
 def value(run: RunState, model: SavedModel) -> float | None:
