@@ -17,7 +17,7 @@ from neuraltalk_provision.fleet.moves import moves
 from neuraltalk_provision.fleet.outcome import FleetOutcome, raise_failures
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.checks import Check
-from neuraltalk_provision.results.host_state import Activation, HostState
+from neuraltalk_provision.results.host_state import Activation, HostState, Lease
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import activations, controller, converge, cudnn, host_state, leases, operations, playbook
 from neuraltalk_provision.site.events import Failure, PlayResults
@@ -94,6 +94,21 @@ def test_host_is_left_alone_while_another_controller_may_confirm(found: Activati
     assert bool(taken_over) == (found.state == "unreadable")
     refusals = leases.refusals("node1", host(found))
     assert [line.startswith("node1: ") for line in refusals] == [True] * bool(words)
+
+
+def test_lease_of_another_controller_refuses_its_host_alone_and_one_of_a_dead_controller_none() -> None:
+    def held(holder: str) -> HostState:
+        lease = Lease(holder=holder, host="x", what="provision site", since=1)
+        return host(activation("none")).model_copy(update={"lease": lease})
+
+    states = {"node1": held(ELSEWHERE), "node2": held(DEAD), "node3": host(activation("none"))}
+    with pytest.raises(UsageError, match=r"\Anode1: another controller is working on this host: [^\n]*\Z"):
+        leases.refuse(states)
+    leases.refuse(states, take_over=True)
+    over = leases.replaceable(states)
+    assert over == {"node1": "", "node2": DEAD, "node3": ""}
+    assert leases.replaceable(states, take_over=True)["node1"] == ELSEWHERE
+    assert leases.variables("provision site", over)["over"] == {"node2": DEAD}
 
 
 def test_state_that_nobody_knows_is_refused() -> None:
