@@ -10,6 +10,7 @@ import os
 import stat
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -374,3 +375,16 @@ def test_message_with_an_accented_letter_is_told_by_every_python(python: str) ->
         "ValueError: é",
         "x.tar is not a packed generation: ../é is not a path in a packed generation",
     ]
+
+
+def test_small_file_takes_little_memory_whatever_the_limit_is(tmp_path: Path) -> None:
+    """256 MB were reserved for each: a host with `ulimit -v` or vm.overcommit_memory=2 had not enough memory."""
+    (tmp_path / "f").write_text("x" * 300_000)
+    for read in (files.read_text, files.read_json, files.end_of):
+        tracemalloc.start()
+        read(str(tmp_path / "f"))
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000, read
+        tracemalloc.stop()
+    assert files.read_text(str(tmp_path / "f")) == "x" * 300_000
+    assert files.read_text(str(tmp_path / "f"), 200_001) == "x" * 200_001
+    assert files.end_of(str(tmp_path / "f"), 7) == "x" * 7

@@ -81,15 +81,16 @@ def _content(path):
     """Return all bytes of an ordinary file. Pipes are not opened, because they would block."""
     try:
         with opened(path) as file:
-            # Check the size first, so that a huge file is not read.
-            content = file.read(MOST + 1) if os.fstat(file.fileno()).st_size <= MOST else None
+            # Check the size first, so that a huge file is not read, and memory is reserved only for what there is.
+            size = os.fstat(file.fileno()).st_size
+            content = file.read(size) if size <= MOST else None
     except Unusable as error:
         raise StackError("%s cannot be used as a captions file: %s" % (printed(path), text_of(error)))
     except (IOError, OSError) as error:
         raise StackError("%s cannot be read: %s" % (printed(path), error.strerror))
     except MemoryError:
         raise StackError("%s does not fit into the memory of this machine" % printed(path))
-    if content is None or len(content) > MOST:
+    if content is None:
         raise StackError("%s has more than %d bytes, which is too much for captions" % (printed(path), MOST))
     return content
 

@@ -32,7 +32,8 @@ _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESRCH)
 _PLACE = getattr(os, "O_PATH", 0o10000000)
 """The flag to open the place of a file, and not the file; Python 2.7 does not name it."""
 MAX_READ = 256 << 20
-"""The largest number of bytes that are read from a file at once."""
+"""The largest number of bytes that are read from a file."""
+BLOCK = 1 << 16
 MOST_LOG = 16 << 20
 """The same for the output of a program."""
 DAY = 86400
@@ -174,6 +175,18 @@ def leads_nowhere(error, path):
     return error.errno in (errno.ENOENT, errno.ENOTDIR) or error.errno == errno.ELOOP and not os.path.islink(path)
 
 
+def read_most(file, limit):
+    """At most `limit` bytes of an open file. `file.read(limit)` would reserve memory for all of them at first."""
+    blocks = []
+    while limit:
+        block = file.read(min(limit, BLOCK))
+        if not block:
+            break
+        blocks.append(block)
+        limit -= len(block)
+    return b"".join(blocks)
+
+
 def read_text(path, limit=MAX_READ):
     """The first `limit` bytes of the file `path` as text; None if there is no such file.
 
@@ -182,7 +195,7 @@ def read_text(path, limit=MAX_READ):
     """
     try:
         with open_regular(path) as file:
-            return file.read(limit).decode("utf-8", "replace")
+            return read_most(file, limit).decode("utf-8", "replace")
     except (IOError, OSError) as error:
         if error.errno in _ABSENT:
             return None
@@ -204,7 +217,7 @@ def end_of(path, size=MOST_LOG, start=0):
         with open_regular(path) as file:
             file.seek(0, os.SEEK_END)
             file.seek(max(start, file.tell() - size))
-            return file.read(size).decode("utf-8", "replace")
+            return read_most(file, size).decode("utf-8", "replace")
     except (IOError, OSError) as error:
         if error.errno in _ABSENT:
             return ""

@@ -29,7 +29,7 @@ def read_json(path, found):
         if size > MOST:
             return found.fault(path, "", "unreadable", "it has %d bytes, more than the %d that are read" % (size, MOST))
         with io.open(path, "rb") as file:
-            text = file.read(MOST).decode("utf-8")
+            text = file.read(size).decode("utf-8")
         content = json.loads(text)
     except (IOError, OSError) as error:
         return found.fault(path, "", "unreadable", "it cannot be read: %s" % error.strerror)

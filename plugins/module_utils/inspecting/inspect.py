@@ -93,11 +93,12 @@ def first_bytes(path):
 
 def is_dataset_json(path):
     """Return whether a file is the JSON of a data set."""
-    if os.path.getsize(path) > MOST:
+    size = os.path.getsize(path)
+    if size > MOST:
         return False
     try:
         with io.open(path, "rb") as file:
-            content = json.loads(file.read(MOST).decode("utf-8"))
+            content = json.loads(file.read(size).decode("utf-8"))
     except (IOError, OSError, ValueError, RuntimeError):
         return False
     return isinstance(content, dict) and "ix_to_word" in content
