@@ -163,7 +163,7 @@ class Staging:
             if (self._complete / file).exists():
                 (self._complete / file).replace(self._mirror / file)
         for path, content in small.items():
-            (self._mirror / path).parent.mkdir(exist_ok=True)
+            whole_file.make_directory((self._mirror / path).parent)
             whole_file.write(self._folder / "small", content)
             (self._folder / "small").chmod(0o644)
             (self._folder / "small").replace(self._mirror / path)

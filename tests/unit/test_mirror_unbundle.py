@@ -489,3 +489,16 @@ def test_hostile_part_whose_digests_are_right_is_refused(
         file.unlink()
     shutil.rmtree(mirror, ignore_errors=True)
     assert carrying.tree(tmp_path) == before
+
+
+def test_others_read_the_signatures_whatever_the_umask_is(mirror: Path, media: list[Path]) -> None:
+    """Another operator was told that the lock is not signed."""
+    mirror.mkdir(parents=True)
+    before = os.umask(0o077)
+    try:
+        take(mirror, *media)
+    finally:
+        os.umask(before)
+    readable = {path.name: path.stat().st_mode & 0o055 for path in mirror.glob("mirror.lock*")}
+    assert readable == {"mirror.lock": 0o044, "mirror.lock.sig.d": 0o055}
+    assert (mirror / "mirror.lock.sig.d" / "ab.sig").stat().st_mode & 0o044 == 0o044
