@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.programs import program
 
-PROGRAM = r"""#!{python}
+PROGRAM = r"""#!{python} -IS
 import json, os, sys
 place = {place!r}
 name, argv = os.path.basename(sys.argv[0]), sys.argv[1:]
