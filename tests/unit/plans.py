@@ -12,7 +12,7 @@ from neuraltalk_provision.results.host_state import HostState
 from neuraltalk_provision.site.plan import HostPlan, plan
 
 HOSTS: dict[str, dict[str, Any]] = {
-    file.stem: yaml.safe_load(file.read_text(encoding="utf-8"))
+    file.stem: yaml.load(file.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     for file in sorted((Path(__file__).parent / "data" / "hosts").glob("*.yml"))
 }
 
