@@ -31,12 +31,11 @@ def stage(tree, archive, version, machine):
 
     The installed files are not touched. StackError if the archive is not complete or is for another machine.
     """
-    place = os.path.join(tree.ours, "new")
-    shutil.rmtree(place, ignore_errors=True)
+    shutil.rmtree(tree.new, ignore_errors=True)
     try:
         check_space(tree, archive)
-        unpack(archive, place)
-        new = Tree(place)
+        unpack(archive, tree.new)
+        new = Tree(tree.new)
         cudnn = inspect(new)
         library = new.library()
         if library and machine_of(library) != machine:
@@ -50,7 +49,7 @@ def stage(tree, archive, version, machine):
             )
         return dict((name, describe(new.path(name))) for name in new.names())
     except Exception:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(tree.new, ignore_errors=True)
         raise
 
 

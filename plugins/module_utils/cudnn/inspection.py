@@ -81,6 +81,7 @@ class Tree(object):
         self.include = os.path.join(root, "include")
         self.lib = os.path.join(root, "lib64")
         self.ours = os.path.join(root, OURS)
+        self.new = os.path.join(self.ours, "new")  # the new files, until they are moved to their places
         self.journal_file = os.path.join(self.ours, "journal.json")
 
     def names(self, below=""):
@@ -102,7 +103,7 @@ class Tree(object):
         return os.path.join(self.root, folder, label, file)
 
     def staged(self, name):
-        return os.path.join(self.ours, "new", name)
+        return os.path.join(self.new, name)
 
     def journal(self):
         """The journal of the last swap; None if there is none."""

@@ -155,7 +155,7 @@ def swap(tree, archive, version, machine, in_use=False, foreign=False, loader=No
                 message = "%s: %s. The previous state was restored" % (error.filename or tree.root, error.strerror)
                 raise StackError(message, code=codes.of_errno(error.errno))
             raise
-        shutil.rmtree(os.path.join(tree.ours, "new"), ignore_errors=True)
+        shutil.rmtree(tree.new, ignore_errors=True)
         replaced = "cuDNN %s" % (before["header"] or before["library"]) if old else "nothing"
         return steps + ["%s replaced by cuDNN %s in %s" % (replaced, version, tree.root)]
 
@@ -214,7 +214,7 @@ def recover(tree, loader=None):
     remove_remains(tree.ours)
     journal = tree.journal()
     if not journal or journal["phase"] == SWAPPED:
-        shutil.rmtree(os.path.join(tree.ours, "new"), ignore_errors=True)
+        shutil.rmtree(tree.new, ignore_errors=True)
         return []
     remarks = restore_files(tree, journal, loader)
     return ["an interrupted swap in %s was undone: the previous files were restored" % tree.root] + remarks
@@ -256,7 +256,7 @@ def restore_files(tree, journal, loader=None):
             loader.refresh()
     except StackError as error:
         remarks = ["the files are correct, but the cache of the loader was not updated: %s" % error]
-    shutil.rmtree(os.path.join(tree.ours, "new"), ignore_errors=True)
+    shutil.rmtree(tree.new, ignore_errors=True)
     remove(tree.journal_file)  # the last step: until then the next call does all of this again
     return remarks
 

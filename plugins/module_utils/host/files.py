@@ -130,6 +130,14 @@ def sync(path):
             os.close(handle)
 
 
+def sync_if_possible(path):
+    """Flush the entries of a directory to disk. Ignored if its file system cannot do that."""
+    try:
+        sync(path)
+    except (IOError, OSError):
+        pass
+
+
 def remove(path):
     """Remove the file `path` if it exists."""
     try:

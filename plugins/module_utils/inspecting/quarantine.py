@@ -22,7 +22,7 @@ import tempfile
 from ..pictures.files import opened, printed, shown, unescaped
 from ..pictures.headers import Unusable
 from ..host.errors import StackError
-from ..host.files import PREFIX, file_sha256, is_own_file, make_directory
+from ..host.files import PREFIX, file_sha256, is_own_file, make_directory, sync_if_possible
 from ..host.texts import TEXT, as_native, as_text
 
 LIST = "quarantine.jsonl"
@@ -154,18 +154,7 @@ def copy(source, target):
     except BaseException:
         os.unlink(beside)
         raise
-    sync(folder)
-
-
-def sync(folder):
-    """Sync a folder, so that the names in it are on disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError:  # not every file system supports it
-        pass
-    finally:
-        os.close(handle)
+    sync_if_possible(folder)
 
 
 def in_words(error):

@@ -19,7 +19,7 @@ import os
 from ..pictures.files import as_bytes, shown, who
 from ..programs.progress import number, size
 from ..host.errors import StackError
-from ..host.files import remove, write_whole
+from ..host.files import remove, sync_if_possible, write_whole
 from ..host.texts import as_text
 
 FILES = 8
@@ -91,7 +91,7 @@ class Outputs(object):
         for part, final in zip(self.parts(), self.finals):
             place(part, final)
         for folder in set(os.path.dirname(final) for final in self.finals):
-            sync_folder(folder)
+            sync_if_possible(folder)
 
 
 def place(part, final):
@@ -115,20 +115,6 @@ def place(part, final):
             os.rename(part, final)
             return
     os.unlink(part)
-
-
-def sync_folder(folder):
-    """Sync a folder, so that renamed files survive a crash. Ignored if its file system cannot do that."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except (IOError, OSError):
-        return
-    try:
-        os.fsync(handle)
-    except (IOError, OSError):
-        pass
-    finally:
-        os.close(handle)
 
 
 def refuse_full(wanted):
