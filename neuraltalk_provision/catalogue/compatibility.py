@@ -109,12 +109,10 @@ def _contradiction(table: Compatibility, facts: Sequence[Fact], rules: Sequence[
 
 
 def _cuda_known(table: Compatibility, one: Assignment) -> str:
+    if one["cuda"] in table.cuda:
+        return ""
     known = sorted(table.cuda, key=number)
-    return (
-        ""
-        if one["cuda"] in table.cuda
-        else f"CUDA {one['cuda']} is not one of the supported releases {known[0]} to {known[-1]}"
-    )
+    return f"CUDA {one['cuda']} is not one of the supported releases {known[0]} to {known[-1]}"
 
 
 def _cuda_driver(table: Compatibility, one: Assignment) -> str:
@@ -155,11 +153,15 @@ def _cuda_glibc(table: Compatibility, one: Assignment) -> str:
 
 def _cuda_capability(table: Compatibility, one: Assignment) -> str:
     row = table.cuda.get(one["cuda"])
-    wrong = [c for c in one["capability"].split(",") if row and not within(c, row.capability)]
-    if row is None or not wrong:
+    if row is None or not (wrong := _outside(one, row.capability)):
         return ""
     least, greatest = row.capability
-    return f"CUDA {one['cuda']} builds for compute capability {least} to {greatest}, not for {', '.join(wrong)}"
+    return f"CUDA {one['cuda']} builds for compute capability {least} to {greatest}, not for {wrong}"
+
+
+def _outside(one: Assignment, bounds: tuple[str, str]) -> str:
+    """Those of the compute capabilities that are not in a range."""
+    return ", ".join(capability for capability in one["capability"].split(",") if not within(capability, bounds))
 
 
 def _cuda_profile(table: Compatibility, one: Assignment) -> str:
@@ -191,11 +193,10 @@ def _cudnn_cuda(table: Compatibility, one: Assignment) -> str:
 
 def _cudnn_capability(table: Compatibility, one: Assignment) -> str:
     row = table.cudnn.get(one["cudnn"].split(".")[0])
-    wrong = [c for c in one["capability"].split(",") if row and not within(c, row.capability)]
-    if row is None or not wrong or not _with_cudnn(one):
+    if not _with_cudnn(one) or row is None or not (wrong := _outside(one, row.capability)):
         return ""
     least, greatest = row.capability
-    return f"cuDNN {one['cudnn']} runs on compute capability {least} to {greatest}, not on {', '.join(wrong)}"
+    return f"cuDNN {one['cudnn']} runs on compute capability {least} to {greatest}, not on {wrong}"
 
 
 def _cudnn_rock(table: Compatibility, one: Assignment) -> str:

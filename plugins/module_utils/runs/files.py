@@ -24,11 +24,6 @@ from ..rules import run as rules
 from .locks import holder_of, open_own
 from ..rules import layout
 
-
-QUIET_FOR = 7 * 86400
-"""Seconds after which a run of another host, of which nobody knows the end, no longer keeps its generation."""
-
-
 LARGEST_RECORD = 4 << 20
 LARGEST_LIST = 64 << 20
 """Bytes of a file that describes a run, and of one that lists its pictures, its captions or its losses."""

@@ -16,7 +16,6 @@ import fcntl
 import os
 import re
 import stat
-import time
 
 from ..host import process_info
 from ..host.errors import StackError
@@ -24,11 +23,13 @@ from ..host.texts import as_text, text_of
 from ..rules import layout
 from ..rules import run as rules
 from .account import account_for, as_account
-from .files import QUIET_FOR, Run, names
+from .files import Run, names
 from .leases import Leases
 
 QUIET = 3600.0
 """Seconds. A run on another host that shares the disk is active if one of its files changed within this time."""
+KEEPS = 7 * 86400
+"""Seconds after which a run of another host, of which nobody knows the end, no longer keeps its generation."""
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 NOTHING = (errno.ENOENT, errno.ENOTDIR)
 
@@ -115,13 +116,7 @@ def _state_of(run, status, held):
         return "running" if status["running"] else "waiting"
     if held:
         return "process"
-    return "elsewhere" if status["elsewhere"] and _changed(run) < QUIET else ""
-
-
-def _changed(run):
-    """Seconds since the log, the samples or the record of a run last changed. A clock that differs counts as change."""
-    times = [os.path.getmtime(path) for path in (run.record, run.log, run.samples) if os.path.exists(path)]
-    return time.time() - max(times) if times else 0.0
+    return "elsewhere" if status["elsewhere"] and run.silent() < QUIET else ""
 
 
 def _number(value):
@@ -183,7 +178,7 @@ def _generation_in_use(run, held):
 
 def _may_run(run, status):
     """Whether the run may be active. Of a run on another host only its files show it: it counts while they change."""
-    return status["running"] or status["waiting"] or (status["elsewhere"] and run.silent() < QUIET_FOR)
+    return status["running"] or status["waiting"] or (status["elsewhere"] and run.silent() < KEEPS)
 
 
 class NoStart(object):
