@@ -22,6 +22,9 @@ EXIT_USAGE = 2
 EXIT_BUG = 3
 EXIT_INTERRUPTED = 130
 
+TEMPORARY = "the directory for temporary files"
+"""The place in the words of `naming` where no path says more."""
+
 
 class ProvisionError(Exception):
     """`message` says what happened and why, `advice` what to do next; `document` is the result so far, for --json."""

@@ -11,7 +11,7 @@ import typer
 from neuraltalk_provision import catalogue
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
-from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, HostError, InterruptError, UsageError, naming
+from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, TEMPORARY, HostError, InterruptError, UsageError, naming
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.rules import run as rules
 from neuraltalk_provision.rules.texts import moment
@@ -134,7 +134,7 @@ def logs(
             for piece in hosts.follow(run.id, run.host, chosen):
                 output.pass_on(piece.text)
                 if as_json:
-                    with naming("the directory for temporary files", "written"):
+                    with naming(TEMPORARY, "written"):
                         text.write(piece.text)
                 if not follow and not piece.more:
                     break
@@ -142,7 +142,7 @@ def logs(
             raise InterruptError(
                 f"no longer following; {run.id} continues", advice=f"Its log on {run.host}: {run.log}"
             ) from None
-        with naming("the directory for temporary files", "written"):
+        with naming(TEMPORARY, "written"):
             text.seek(0)
         output.result_with_text({"id": run.id, "host": run.host, "log": run.log}, "text", text)
     return EXIT_FINE

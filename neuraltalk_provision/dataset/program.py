@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from neuraltalk_provision import command_log, paths
-from neuraltalk_provision.errors import BugError, CheckError, naming
+from neuraltalk_provision.errors import TEMPORARY, BugError, CheckError, naming
 from neuraltalk_provision.results.base import read
 from neuraltalk_provision.results.data import ProgramResult, shape_of
 from neuraltalk_provision.rules import codes
@@ -40,7 +40,7 @@ def run(name: str, request: Mapping[str, Any], show: Callable[[str], None]) -> M
     Raises CheckError with the program's own message if it failed.
     """
     with contextlib.ExitStack() as stack:
-        with naming("the directory for temporary files", "written"):
+        with naming(TEMPORARY, "written"):
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="neuraltalk-data-"))
             code, request_file, result_file = (Path(folder, name) for name in ("data.zip", REQUEST, RESULT))
             code.write_bytes(packed())

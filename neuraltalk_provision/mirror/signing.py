@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from neuraltalk_provision import whole_file
-from neuraltalk_provision.errors import MirrorError, UsageError, naming
+from neuraltalk_provision.errors import TEMPORARY, MirrorError, UsageError, naming
 from neuraltalk_provision.mirror import lock, signature_files, signers, ssh_keygen, trust
 
 
@@ -109,7 +109,7 @@ def name_of(signature: ssh_keygen.Armored) -> str:
 def _sign(content: bytes, key: Key) -> ssh_keygen.Armored:
     if key.file:
         return ssh_keygen.sign(content, key.file)
-    with naming("the directory for temporary files", "written"), tempfile.TemporaryDirectory() as folder:
+    with naming(TEMPORARY, "written"), tempfile.TemporaryDirectory() as folder:
         public = Path(folder, "key.pub")
         public.write_text(key.public + "\n", encoding="utf-8")
         return ssh_keygen.sign(content, public)

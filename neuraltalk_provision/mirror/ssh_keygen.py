@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from neuraltalk_provision.errors import MirrorError, UsageError, limit_reached, naming
+from neuraltalk_provision.errors import TEMPORARY, MirrorError, UsageError, limit_reached, naming
 from neuraltalk_provision.mirror.signers import NAMESPACE, Signer
 
 _BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
@@ -107,7 +107,7 @@ def agent_keys() -> tuple[str, ...]:
 
 def _private_files(**contents: bytes) -> tempfile.TemporaryDirectory[str]:
     """A directory that only we can read, with these files; what was read and checked once is what ssh-keygen reads."""
-    with naming("the directory for temporary files", "written", MirrorError):
+    with naming(TEMPORARY, "written", MirrorError):
         folder = tempfile.TemporaryDirectory(prefix="neuraltalk-signature-")
         for name, content in contents.items():
             Path(folder.name, name).write_bytes(content)

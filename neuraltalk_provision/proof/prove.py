@@ -13,7 +13,7 @@ from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision import paths
 from neuraltalk_provision.catalogue import Catalogue, target
 from neuraltalk_provision.catalogue.target import Target
-from neuraltalk_provision.errors import HostError, MirrorError, UsageError, naming
+from neuraltalk_provision.errors import TEMPORARY, HostError, MirrorError, UsageError, naming
 from neuraltalk_provision.mirror import identify, lock, proofs, pull, trust, view
 from neuraltalk_provision.mirror.proofs import Proof, Surplus
 from neuraltalk_provision.output import Output
@@ -131,7 +131,7 @@ def _subject(settings: Settings, request: Request) -> Iterator[_Subject]:
         left = None
         if request.without:
             left = view.find(settings.mirror, known, catalogue, goal.key, request.without)
-            with naming("the directory for temporary files", "written"):
+            with naming(TEMPORARY, "written"):
                 folder = stack.enter_context(keeper.kept(keeper.PRIVATE))
                 known = view.make(settings.mirror, known, left, folder)
             # The signatures were checked above; this lock is ours.
@@ -151,7 +151,7 @@ def _complete(subject: _Subject, request: Request) -> completeness.Completeness:
 def _place(subject: _Subject, request: Request, found: Findings) -> Iterator[Place]:
     """The container or the host. If it cannot be watched, nothing is proved."""
     with ExitStack() as stack:
-        with naming("the directory for temporary files", "written"):
+        with naming(TEMPORARY, "written"):
             folder = stack.enter_context(keeper.kept(keeper.PRIVATE))
         if request.host:
             yield stack.enter_context(host.isolated(subject.settings.inventory, request.host, folder))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from neuraltalk_provision.errors import naming
+from neuraltalk_provision.errors import TEMPORARY, naming
 from neuraltalk_provision.mirror import archive, bounded
 from neuraltalk_provision.proof.container import run
 from neuraltalk_provision.rules import archive_tree, archives
@@ -33,7 +33,7 @@ def resolve(file: Path, requirements: Sequence[str], python: str) -> Tried:
     pip = [sys.executable, "-m", "pip", "--isolated", "--disable-pip-version-check", "--no-input"]
     if run([*pip, "--version"]).code:
         return Tried(not_tried="the Python of this machine has no pip")
-    with naming("the directory for temporary files", "written"), keeper.kept(keeper.PRIVATE) as folder:
+    with naming(TEMPORARY, "written"), keeper.kept(keeper.PRIVATE) as folder:
         _unpack(file, folder)
         options = ["--dry-run", "--ignore-installed", "--no-cache-dir", "--no-index", "--only-binary", ":all:"]
         target = ["--target", f"{folder}/target", "--find-links", str(folder)]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from neuraltalk_provision import inventories
-from neuraltalk_provision.errors import naming
+from neuraltalk_provision.errors import TEMPORARY, naming
 from neuraltalk_provision.inventories import Inventory
 from neuraltalk_provision.mirror import programs
 from neuraltalk_provision.site import ansible_environment
@@ -24,7 +24,7 @@ def read(inventory: Inventory, question: Sequence[str], most: int) -> dict[str, 
     """The answer to `--list`, or to `--host NAME`; None without one. MirrorError if it is longer than `most` bytes."""
     command = ["ansible-inventory", *options(inventory), *question]
     with contextlib.ExitStack() as stack:
-        with naming("the directory for temporary files", "written"):
+        with naming(TEMPORARY, "written"):
             own = stack.enter_context(tempfile.TemporaryDirectory(prefix="provision-"))
         variables = ansible_environment.variables(inventories.variables_of(inventory))
         environment = {**variables, **ansible_environment.home(own)}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from neuraltalk_provision import inventories, paths
-from neuraltalk_provision.errors import EXHAUSTED, UsageError, naming
+from neuraltalk_provision.errors import EXHAUSTED, TEMPORARY, UsageError, naming
 from neuraltalk_provision.inventories import Inventory
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import (
@@ -143,13 +143,13 @@ def _run_once(request: Request, record: Recorder, on_event: Callable[[events.Eve
     record.begin(request.playbook, request.limit, check=request.check)
     gathered = events.Gathered()
     with contextlib.ExitStack() as stack:
-        with naming("the directory for temporary files", "written"):
+        with naming(TEMPORARY, "written"):
             private = stack.enter_context(keeper.kept(keeper.PRIVATE))
             folder, variables, hosts = _write_inputs(private, request)
             environ = ansible_environment.variables(inventories.variables_of(request.inventory))
             environ["ANSIBLE_TASK_TIMEOUT"] = str(request.task_limit or TASK_LIMITS.get(request.playbook, 0))
             environ |= {"ANSIBLE_SSH_ARGS": masters.arguments(request.ssh_args)} if request.ssh_args else {}
-            _refuse_not_utf8({"the directory for temporary files": str(private), **environ})
+            _refuse_not_utf8({TEMPORARY: str(private), **environ})
         hidden = contextlib.redirect_stderr(io.StringIO())  # ansible-runner's own messages
         with naming(private, "used", only=EXHAUSTED), hidden, _restored_signals(), terminals.closed_at_once():
             runner = ansible_runner.interface.init_runner(
