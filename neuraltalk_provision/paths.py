@@ -126,26 +126,21 @@ def journal_file(site: Path) -> Path:
     without a home directory has only the directory of the site.
     """
     settings = Path(os.path.realpath(site / SETTINGS_FILE if os.path.isdir(site) else site))  # noqa: PTH112
-    has_settings = _exists(settings)
+    has_settings = os.path.lexists(settings)
     own = settings.parent / ".provision" / _journal_name(settings.name)
     try:
         in_state = _journal_in_state(settings if settings.name != SETTINGS_FILE else settings.parent)
     except RuntimeError:
         return own
-    if not has_settings or (_exists(in_state) and not _exists(own)):
+    if not has_settings or (os.path.lexists(in_state) and not os.path.lexists(own)):
         return in_state
-    is_possible = _exists(own.parent) or os.access(settings.parent, os.W_OK | os.X_OK)
+    is_possible = os.path.lexists(own.parent) or os.access(settings.parent, os.W_OK | os.X_OK)
     return own if is_possible else in_state
 
 
 def _journal_in_state(site: Path) -> Path:
     digest = hashlib.sha256(os.fsencode(site)).hexdigest()[:16]
     return state_dir() / "journals" / f"{_plain(site.name)}-{digest}.sqlite"
-
-
-def _exists(path: Path) -> bool:
-    """Whether the path exists, as far as this user can see."""
-    return os.path.lexists(path)
 
 
 def _journal_name(settings: str) -> str:

@@ -66,7 +66,6 @@ class Report:
     comparison: tuple[Comparison, ...] = ()
     histories: Mapping[str, History] = field(default_factory=dict)
     log_tail: str = ""
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

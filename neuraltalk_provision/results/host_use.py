@@ -109,9 +109,3 @@ class ChangedNodes(Result):
     changed: bool
     nodes: Annotated[Many[Node], Field(max_length=MOST)]
     foreign: Annotated[Many[Short], Field(max_length=MOST)]
-
-
-class RunStartsResult(Result):
-    """Whether the start of runs is refused."""
-
-    refused: bool

@@ -11,7 +11,7 @@ from neuraltalk_provision.results.cache import GenerationPackResult, InstalledFi
 from neuraltalk_provision.results.checks import CudnnSwapResult, StackVerifyResult
 from neuraltalk_provision.results.generations import PrunedResult
 from neuraltalk_provision.results.host_state import StackStateResult
-from neuraltalk_provision.results.host_use import ChangedNodes, HostUseResult, RunStartsResult, SlurmNodes
+from neuraltalk_provision.results.host_use import ChangedNodes, HostUseResult, SlurmNodes
 from neuraltalk_provision.results.network import NetworkResult
 from neuraltalk_provision.results.one_run import (
     ChangedResult,
@@ -37,7 +37,6 @@ RESULTS: Mapping[str, type[Result]] = {
     "os_packages_info": PackagesInfoResult,
     "isolated_network": NetworkResult,
     "host_use_info": HostUseResult,
-    "run_starts": RunStartsResult,
     "slurm_node_info": SlurmNodes,
     "slurm_node": ChangedNodes,
     "pushed_file_info": PushedFileInfoResult,

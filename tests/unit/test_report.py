@@ -107,7 +107,6 @@ def whole() -> Report:
         ),
         histories={"best": training(20000), NASTY: training(30000, 2.7)},
         log_tail=f"iter 1: 2.5\r\n{NASTY}\n",
-        notes=("a note",),
     )
 
 
