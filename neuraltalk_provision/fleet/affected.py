@@ -30,7 +30,7 @@ def unproved(plans: Sequence[HostPlan], past: Past) -> set[str]:
     return {
         plan.host
         for plan in plans
-        if past.unproved.get(plan.host) == plan.recipe.id
+        if plan.recipe.id in (past.unproved.get(plan.host), past.begun.get(plan.host))
         or (plan.host in sharing and past.proved.get(plan.host) != plan.recipe.id)
     }
 

@@ -47,11 +47,12 @@ class Past:
     """What earlier rollouts left behind, each host as of the newest rollout in which it took part.
 
     `proved` is {host: the generation} of the hosts whose last activation and verification succeeded, `unproved` that of
-    those where it failed.
+    those where it failed, and `begun` that of those where nobody recorded how it ended.
     """
 
     proved: Mapping[str, str] = field(default_factory=dict)
     unproved: Mapping[str, str] = field(default_factory=dict)
+    begun: Mapping[str, str] = field(default_factory=dict)
 
 
 class _Activation(Result):
@@ -112,6 +113,7 @@ class Reader:
         return Past(
             {one.host: one.target for one in last if one.outcome is Outcome.DONE},
             {one.host: one.target for one in last if one.outcome in (Outcome.FAILED, Outcome.LOST)},
+            {one.host: one.target for one in last if one.outcome is Outcome.STARTED},
         )
 
     def drains(self) -> tuple[Drain, ...]:

@@ -126,6 +126,21 @@ def test_host_whose_generation_is_only_tested_again_need_not_be_idle(
     assert fleet.ran[0] == ("follow.yml", ("node1",))
 
 
+def test_generation_of_a_controller_that_was_killed_is_tested_by_a_new_rollout_too(
+    fleet: Fleet, settings: Settings
+) -> None:
+    """With `return_after: 0` the host does not know that nobody confirmed it, so nothing seemed to be left to do."""
+    chosen = changed(settings, waves=["100%"])
+    killed_at(fleet, 0)
+    with pytest.raises(SystemExit):
+        carried_out(found("staged", FOUR[:1]), chosen)
+    fleet.before, fleet.ran = lambda _name: None, []
+    for expected in (["follow.yml"], []):
+        assert carried_out(found("converged", FOUR[:1]), chosen).succeeded
+        assert [name for name, _hosts in fleet.ran if name != "release.yml"] == expected
+        fleet.ran.clear()
+
+
 def test_host_is_not_verified_if_the_one_that_works_for_it_could_not_build(fleet: Fleet, settings: Settings) -> None:
     """It failed twice, the second time after it had waited for a link that nobody renamed."""
     fleet.breaks = {"site.yml": {"node1"}}
