@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, Strict
 
 from neuraltalk_provision import redaction, wave_rules
 from neuraltalk_provision.host_names import named
-from neuraltalk_provision.results.base import Finite, Many, Result, Text
+from neuraltalk_provision.results.base import Many, Result, Text
 from neuraltalk_provision.results.host_use import Node
 from neuraltalk_provision.settings import Busy, OnFailure
 from neuraltalk_provision.text import visible
@@ -38,6 +38,8 @@ GENERATION = r"^([0-9A-Za-z][0-9A-Za-z._-]{0,99})?$"
 GenerationId = Annotated[str, Field(pattern=GENERATION)]
 Digest = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 Code = Annotated[str, Field(pattern=rf"^{_CODE}$")]
+Time = Annotated[float, Field(allow_inf_nan=False, ge=0, le=250_000_000_000)]
+"""In seconds since 1970, until the year 9892: later ones cannot be shown in every time zone."""
 RolloutId = Annotated[str, Field(pattern=r"^([0-9]{8}-[0-9]{6}-[0-9a-f]{8})?$")]
 
 
@@ -153,8 +155,8 @@ class Record(Result):
     outcome: Annotated[Outcome, Strict(False)]
     reason: Annotated[str, Field(max_length=LONGEST_REASON)] = ""
     code: Code = ""
-    started: Finite
-    ended: Finite | None = None
+    started: Time
+    ended: Time | None = None
 
 
 class Drain(Result):
@@ -199,14 +201,14 @@ class Holder(Result):
 
     holder: Text
     what: Text
-    since: Finite
+    since: Time
 
 
 class Pause(Result):
     """The request that the running controller pauses: by whom, and when."""
 
     by: Text
-    since: Finite
+    since: Time
 
 
 class Heading(Result):
@@ -216,8 +218,8 @@ class Heading(Result):
     """
 
     id: RolloutId = ""
-    begun: Finite = 0.0
-    ended: Finite | None = None
+    begun: Time = 0.0
+    ended: Time | None = None
     options: Options = Options()
     phase: Annotated[Phase, Strict(False)] = Phase.FULL
     status: Annotated[Status, Strict(False)] = Status.RUNNING

@@ -113,6 +113,7 @@ WRONG_ROWS: dict[str, Callable[[Path], object]] = {
         file, "UPDATE records SET reason = hex(zeroblob(1000000)) WHERE host = 'node7.example.org'"
     ),
     "a time that is none": lambda file: change(file, "UPDATE records SET started = 9e999"),
+    "a time that no calendar has": lambda file: change(file, "UPDATE rollouts SET begun = 1e300"),
     "a status that is no word": lambda file: change(file, "UPDATE rollouts SET status = 'lost!'"),
     "options that are no JSON": lambda file: change(file, "UPDATE rollouts SET options = '{'"),
     "a budget that is no number": lambda file: change(
