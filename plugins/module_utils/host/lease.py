@@ -50,15 +50,11 @@ def read_lease(root):
     except ValueError:
         content = None
     content = content if isinstance(content, dict) else {}
-    keys = [key for key in ("holder", "host", "what") if _is_text(content.get(key))]
-    lease = dict((key, as_text(content.get(key) or "")) for key in keys)
+    keys = [key for key in ("holder", "host", "what") if hasattr(content.get(key), "strip")]
+    lease = dict((key, as_text(content[key])) for key in keys)
     when = content.get("since")
     is_time = isinstance(when, int) and not isinstance(when, bool) and 0 <= when < 1 << 40
     return dict({"holder": "", "host": "", "what": ""}, since=when if is_time else written, **lease)
-
-
-def _is_text(value):
-    return value is None or hasattr(value, "strip")
 
 
 def _read(path):
