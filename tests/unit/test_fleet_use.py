@@ -42,10 +42,9 @@ def site(tmp_path: Path, slurm: str = "auto", **more: Any) -> Settings:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("slurm", ["auto", "login"])
-def test_node_is_drained_activated_and_resumed(cluster: Cluster, tmp_path: Path, slurm: str) -> None:
+def test_node_is_drained_activated_and_resumed(cluster: Cluster, tmp_path: Path) -> None:
     """The whole loop for one host."""
-    settings = site(tmp_path, slurm)
+    settings = site(tmp_path)
     position, steps, seen = Position(), [], use.ask(settings, ["here"])["here"]
     for _step in range(9):
         now = time.monotonic()
@@ -67,6 +66,16 @@ def test_node_is_drained_activated_and_resumed(cluster: Cluster, tmp_path: Path,
                 seen = use.ask(settings, ["here"])["here"]
         position = position.after(action, time.monotonic())
     assert steps == [Step.DRAIN, Step.ASK, Step.ACTIVATE, Step.RESUME, Step.DONE]
+    assert cluster.nodes["gpu7"]["state"] == "IDLE"
+
+
+@pytest.mark.slow
+def test_node_is_drained_and_resumed_on_the_login_node(cluster: Cluster, tmp_path: Path) -> None:
+    settings = site(tmp_path, "login")
+    seen = use.ask(settings, ["here"])
+    assert use.drain(settings, seen, "r1", "x").failures == ()
+    assert cluster.nodes["gpu7"]["state"] == "IDLE+DRAIN"
+    assert use.resume(settings, seen).failures == ()
     assert cluster.nodes["gpu7"]["state"] == "IDLE"
 
 
