@@ -41,10 +41,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     "change",
     [
-        "HOME=/proc; unset XDG_STATE_HOME",
-        "HOME=relative XDG_STATE_HOME=relative XDG_RUNTIME_DIR=relative",
-        "PATH= TMPDIR=/nonexistent; unset TERM; LANG=C LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0; umask 777",
-        "exec <&-; COLUMNS=1 XDG_CACHE_HOME=/proc XDG_CONFIG_HOME=/proc XDG_RUNTIME_DIR=/nonexistent",
+        "exec <&-; COLUMNS=1 HOME=/proc XDG_CACHE_HOME=/proc XDG_CONFIG_HOME=/proc XDG_RUNTIME_DIR=/nonexistent; "
+        "unset XDG_STATE_HOME",
+        "HOME=relative XDG_STATE_HOME=relative XDG_RUNTIME_DIR=relative PATH= TMPDIR=/nonexistent; unset TERM; "
+        "LANG=C LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0; umask 777",
     ],
 )
 def test_command_works_whatever_the_environment_is(here: Path, change: str) -> None:
