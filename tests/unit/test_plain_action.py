@@ -360,13 +360,13 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSsh:
     return fake_ssh.put_on_path(tmp_path, monkeypatch)
 
 
-def state(tmp_path: Path, root: str = "", **variables: Any) -> Outcome:
+def state(tmp_path: Path, root: str = "", count: int = 1, **variables: Any) -> Outcome:
     given = {
         "provision_stack_root": root or str(tmp_path / "stack"),
         "provision_package_names": ["no-such-package"],
         "provision_our_variables": "^(provision|generation)_",
     }
-    return playbook.run(Request("state.yml", fake_ssh.inventory(tmp_path / "hosts.yml", **variables), given))
+    return playbook.run(Request("state.yml", fake_ssh.inventory(tmp_path / "hosts.yml", count, **variables), given))
 
 
 def test_host_is_asked_in_one_step_and_nothing_is_written_there(ssh: FakeSsh, tmp_path: Path) -> None:
@@ -413,19 +413,21 @@ def test_failure_keeps_its_code_and_its_traceback(ssh: FakeSsh, tmp_path: Path) 
     assert "in run_module" in log.path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    ("script", "code"),
-    [
+def test_hosts_without_an_answer_fail_as_before(ssh: FakeSsh, tmp_path: Path) -> None:
+    """Each host has a Python that ends in another way."""
+    scripts = (
         ("exit 7", codes.PYTHON_BROKEN),
         ("echo 'ModuleNotFoundError: No module named zlib' >&2; exit 1", codes.PYTHON_BROKEN),
         ("printf 'sudo: a password is required\\n' >&2; exit 1", codes.SUDO_PASSWORD),
         ("printf '\\377\\376 {\\n'; exit 0", ""),
-    ],
-)
-def test_host_without_an_answer_fails_as_before(ssh: FakeSsh, tmp_path: Path, script: str, code: str) -> None:
-    python = program(tmp_path / "python", f"#!/bin/sh\ncat >/dev/null\n{script}\n")
-    (failure,) = state(tmp_path, ansible_python_interpreter=str(python)).results.failures
-    assert failure.code == code
+    )
+    for number, (script, _code) in enumerate(scripts, start=1):
+        program(tmp_path / f"python-node{number}", f"#!/bin/sh\ncat >/dev/null\n{script}\n")
+    python = f"{tmp_path}/python-{{{{ inventory_hostname }}}}"
+    failures = state(tmp_path, count=len(scripts), ansible_python_interpreter=python).results.failures
+    expected = {f"node{number}": code for number, (_script, code) in enumerate(scripts, start=1)}
+    assert {failure.host: failure.code for failure in failures} == expected
+    assert len(failures) == len(scripts)
 
 
 def test_python_is_looked_for_if_the_inventory_names_none(ssh: FakeSsh, tmp_path: Path) -> None:

@@ -581,13 +581,15 @@ def test_check_may_take_as_long_as_a_large_file_needs_and_connections_last_longe
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("own", ["", "-o ProxyJump=gate.example.org"])
 def test_ssh_arguments_of_the_inventory_come_before_those_of_the_push(
-    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """node1 has arguments in the inventory, node2 has none."""
     ssh = fake_ssh.put_on_path(tmp_path, monkeypatch)
-    words = {"ansible_ssh_args": own} if own else {}
-    inventory = fake_ssh.inventory(tmp_path / "hosts.yml", 1, **words)
+    inventory = fake_ssh.inventory(tmp_path / "hosts.yml", 2)
+    content = yaml.safe_load(inventory.read_text(encoding="utf-8"))
+    content["all"]["hosts"]["node1"] = {"ansible_ssh_args": "-o ProxyJump=gate.example.org"}
+    inventory.write_text(yaml.safe_dump(content), encoding="utf-8")
     variables = {"path": "/x/y", "size": 1, "sha256": "0" * 64, "controller": "", "controller_port": free_port()}
     secret = {"provision_push_secret": KEY}
     playbook.run(
@@ -595,8 +597,9 @@ def test_ssh_arguments_of_the_inventory_come_before_those_of_the_push(
             "push_check.yml", inventory, {"provision_push": variables, **secret}, ssh_args="-o ServerAliveInterval=5"
         )
     )
-    asked = " ".join(ssh.calls)
-    assert ("ServerAliveInterval=5" in asked, "gate.example.org" in asked) == (not own, bool(own))
+    for host, own in (("node1", True), ("node2", False)):
+        asked = " ".join(call for call in ssh.calls if f" {host} " in call)
+        assert ("ServerAliveInterval=5" in asked, "gate.example.org" in asked) == (not own, own)
 
 
 def checked(path: Path, content: bytes = b"12345") -> dict[str, Any]:
