@@ -65,8 +65,8 @@ def fewer(possible: int, wanted: int) -> str:
     """What to say if `forks` gave fewer than it was asked for."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return (
-        f"{_may_open(hard)}, so it works on at most {counted(possible)} at once, and not on {wanted} as forks in "
-        f"provision.yml says. {raise_limit(errno.EMFILE, hard=True)}.\n"
+        f"{_may_open(hard)}, so this command works on at most {counted(possible)} at once, and not on {wanted} "
+        f"(`forks` in provision.yml). {raise_limit(errno.EMFILE, hard=True)}.\n"
     )
 
 

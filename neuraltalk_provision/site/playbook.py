@@ -118,11 +118,12 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
     ansible_environment.refuse_prompts()
     _refuse_not_utf8({**named, "--limit": ",".join(request.limit)})
     record = Recorder(request.variables)
-    if (forks := limits.forks(request.forks)) < request.forks:
-        record.once(limits.fewer(forks, request.forks))
-        request = replace(request, forks=forks)
+    forks, wanted = limits.forks(request.forks), request.forks
+    request = replace(request, forks=forks)
     outcome = _run_once(request, record, on_event)
     _refuse_unfinished(outcome, request)
+    if forks < min(wanted, len(outcome.results.tasks)):
+        record.once(limits.fewer(forks, wanted))
     for pause, forks in dropped.ROUNDS:
         hosts = dropped.hosts(outcome.results)
         if not hosts:

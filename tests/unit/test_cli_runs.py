@@ -198,6 +198,7 @@ def test_sweep_goes_to_slurm_as_a_job_for_each_combination(
         ({"grid": {"sead": [1]}}, "train.lua has no option -sead"),
         ({"grid": {}}, "all runs would be the same"),
         ({"draw": {"seed": {"least": 2, "most": 1}}}, "least 2 is greater than most 1"),
+        ({"draw": {"batch_size": {"least": 1.4, "most": 3}}}, "draw: batch_size: 1.4 is not a whole number"),
         ({"drawn": 3}, "drawn is not a setting of a run's file; did you mean draw"),
     ],
 )

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -437,12 +438,29 @@ def test_too_few_open_files_for_one_host_are_refused(open_files: list[tuple[int,
     assert "nofile in /etc/security/limits.conf" in caught.value.advice
 
 
+def answers(*hosts: str) -> Callable[..., Outcome]:
+    """What runs a playbook in which these hosts have answered."""
+    return lambda *given: Outcome(0, PlayResults(tasks=dict.fromkeys(hosts, 1)))
+
+
+def test_limit_of_open_files_is_not_told_if_it_makes_no_command_slower(
+    open_files: list[tuple[int, int]], inventory: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(playbook, "_run_once", answers("node1"))
+    open_files.append((20, 100))
+    shown: list[str] = []
+    with command_log.begin(["site"], show=shown.append):
+        playbook.run(Request("state.yml", inventory))
+    assert shown == []
+
+
 def test_fewer_hosts_at_once_than_forks_says_are_told_once(
     open_files: list[tuple[int, int]], inventory: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A command on many hosts was slow without a word."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setattr(playbook, "_run_once", lambda *given: Outcome(0, PlayResults()))
+    monkeypatch.setattr(playbook, "_run_once", answers("node1", "node2"))
     open_files.append((20, 100))
     shown: list[str] = []
     with command_log.begin(["site"], show=shown.append) as log:
@@ -450,7 +468,7 @@ def test_fewer_hosts_at_once_than_forks_says_are_told_once(
             playbook.run(Request(file, inventory))
     (words,) = shown
     assert words.startswith("a process of this machine may open only 100 files at the same time (`ulimit -Hn`), so ")
-    assert "it works on at most 1 host at once, and not on 50 as forks in provision.yml says" in words
+    assert "this command works on at most 1 host at once, and not on 50 (`forks` in provision.yml)" in words
     assert "nofile in /etc/security/limits.conf" in words
     assert log.path and words in log.path.read_text(encoding="utf-8")
 

@@ -91,6 +91,14 @@ def combinations(written: SweepDocument, chance: Callable[[], float]) -> list[di
         raise UsageError("\n".join([*what, *(f"{name} is in grid and in draw" for name in twice)]))
     if not written.grid and not written.draw:
         raise UsageError("all runs would be the same: add `grid:` or `draw:` to the sweep's file")
+    fractions = [
+        f"draw: {name}: {number:g} is not a whole number, as the values of -{name} are"
+        for name, draw in written.draw.items()
+        for number in (draw.least, draw.most)
+        if known[name].type == "whole" and not float(number).is_integer()
+    ]
+    if fractions:
+        raise UsageError("\n".join(fractions))
     empty = [name for name, values in written.grid.items() if not values]
     if empty:
         raise UsageError(f"grid: {', '.join(empty)} has no value")
