@@ -188,6 +188,8 @@ def armed(root, target):
 def work(module):
     """The result of the module: the cuDNN of the CUDA directory before and after, and what was done."""
     options = module.params
+    if options["state"] == "swapped" and not (options["archive"] and options["version"]):
+        raise StackError("the state swapped needs the options archive and version")
     tree = Tree(options["cuda"].rstrip("/"))
     loader = Loader(tree.root) if options["ldconfig"] else None
     before = inspect(tree)

@@ -19,12 +19,13 @@ import pytest
 from tests.unit import contract, modules
 
 
-def pytest_sessionstart() -> None:
-    """The workers of xdist begin to import at different files.
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """If all tests of this directory are run, the workers of xdist begin to import at different files.
 
     Otherwise, in a new checkout, each worker would compile every file, all of them the same file at the same time.
     """
-    if worker := os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw"):
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+    if worker and all(Path(one).is_dir() for one in session.config.args):
         files = sorted(Path(__file__).parent.glob("test_*.py"))
         first = int(worker) * len(files) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
         for file in files[first:] + files[:first]:

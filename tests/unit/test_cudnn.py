@@ -276,6 +276,18 @@ def test_disk_that_fills_in_the_middle_leaves_what_was_there(
     refused(run_module, tree, archive, "could not be unpacked.*No space left on device")
 
 
+@pytest.mark.parametrize("missing", ["archive", "version"])
+@pytest.mark.parametrize("check", [True, False])
+def test_swap_without_archive_or_version_is_refused(
+    run_module: Run, tree: Path, archive: Path, missing: str, check: bool
+) -> None:
+    """Check mode predicted a swap, and without it a directory that exists was said to be missing."""
+    standin.place(tree, V4)
+    given = {"archive": archive, "version": V5, missing: ""}
+    with pytest.raises(ModuleError, match="the state swapped needs the options archive and version"):
+        run_module("cudnn_swap", check=check, cuda=tree, state="swapped", ldconfig=False, **given)
+
+
 def test_process_that_has_it_mapped_is_named_and_swapped_under_only_when_told(
     run_module: Run, tree: Path, archive: Path
 ) -> None:

@@ -9,11 +9,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import pip
 import pytest
 
 from neuraltalk_provision import catalogue as catalogues
@@ -157,7 +157,7 @@ def quick(tmp_path: Path) -> str:
         "#!/bin/sh",
         'case "$*" in',
         f'    "-I -m venv "*) {sys.executable} -I -m venv --without-pip "$4" && '
-        f'ln -s {Path(pip.__file__).parent} "$4"/lib/python*/site-packages/;;',
+        f'cp -R {sysconfig.get_path("purelib")}/pip "$4"/lib/python*/site-packages/;;',
         f'    *) exec {sys.executable} "$@";;',
         "esac",
     )

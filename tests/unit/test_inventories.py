@@ -229,9 +229,7 @@ def test_names_in_a_file_with_a_limit_that_match_nothing_are_told(ask: Ask, here
     (here / "some").write_text("\ufeffnode1\n# good ones\nnode1\nnod2\nnode9\n", encoding="utf-8")
     with pytest.raises(UsageError) as caught:
         ask(file, limit=("@some",))
-    assert "--limit @some" in caught.value.message
-    for name in ("\\ufeffnode1", "nod2", "node9"):
-        assert name in caught.value.message
+    assert "called \\ufeffnode1, # good ones, nod2, node9, which --limit @some names" in caught.value.message
     assert "Lines of a file that begin with # count as names too" in caught.value.advice
 
 

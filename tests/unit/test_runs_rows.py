@@ -102,6 +102,14 @@ def test_stage_after_one_that_diverged_is_not_started(
     assert starts or reason["by"] == "skipped"
 
 
+def test_words_about_a_loss_in_the_log_of_another_program_say_nothing(
+    load: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    """The name of a picture is in the log of eval.lua."""
+    make(tmp_path, "x", "loss seems to be exploding.jpg\n", program="eval.lua")
+    assert load("runs.summary").succeeded(load("runs.files").Run(str(tmp_path), "x"))
+
+
 @pytest.mark.parametrize(
     ("log", "losses"),
     [

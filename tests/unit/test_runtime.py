@@ -169,7 +169,7 @@ def test_table_that_is_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch) ->
         file.truncate(1 << 40)
         file.seek(0)
         started = time.monotonic()
-        with pytest.raises(ValueError, match="not a complete ELF file"):
+        with pytest.raises(ValueError, match="its tables are too large"):
             elf.read(file)
         assert time.monotonic() - started < 30
 

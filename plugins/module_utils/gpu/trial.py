@@ -71,5 +71,6 @@ def trial_environment(archs, leased):
     others = sort_cards(TRIAL_MEMORY, found, running, kept, archs, only_idle=False)
     reasons = others["unusable"] + others["busy"]
     if kept:
-        raise StackError("no card of this host is free for a test of the stack: %s" % "; ".join(reasons))
+        cure = "Run the same command again when the run has ended"
+        raise StackError("no card of this host is free for a test of the stack: %s. %s" % ("; ".join(reasons), cure))
     return {}, reasons

@@ -28,6 +28,7 @@ from ..scoring.scorer import PYTHONS, annotations_of, lay_out_scorer, refuse_uns
 from ..rules import layout
 from ..rules import run as rules
 from ..rules import texts
+from ..host import texts as host_texts
 from ..host.commands import log_tail, output_of, run_logged, with_stack
 from ..host.environment import login_path_of
 from ..host.errors import StackError
@@ -45,6 +46,8 @@ CHECK = """import sys
 from module_utils.inspecting.dataset import main
 main(sys.argv[1:])
 """
+CHECK_MODULES = (dataset, dataset_json, findings_found, texts, host_texts)
+"""All modules that the check of a data set imports: it has no others on the host."""
 CHECK_TIMEOUT = 600
 """Seconds that the check of a data set may take."""
 NO_GPU_PART = "the stack on this host was built without GPU support: it has no cutorch"
@@ -122,7 +125,7 @@ def interpreter(generation=""):
 
 
 def refuse(run, program, arguments, files, generation):
-    """See dispatch.refuse; for a program of Torch."""
+    """StackError if a program of Torch cannot work with these arguments; see dispatch.refuse, which calls this."""
     for option in files:
         readable(option, arguments[option], option in FOLDERS)
     if str(arguments.get("language_eval", 0)) == "1":
@@ -181,10 +184,9 @@ def refuse_mismatch(h5, json_file, generation, splits):
         return
     private = tempfile.mkdtemp(prefix="neuraltalk-fits-")
     log, program = os.path.join(private, "log"), os.path.join(private, "check.zip")
-    modules = (dataset, dataset_json, findings_found, texts)
     try:
         with io.open(program, "wb") as file:
-            file.write(packed(modules, CHECK))
+            file.write(packed(CHECK_MODULES, CHECK))
         argv = [interpreter(generation), program, h5, json_file] + list(splits)
         outcome = run_logged(with_stack(generation, argv), log, timeout=CHECK_TIMEOUT)
         results = [line for line in lines_since(log, 0) if line.startswith(("misfit ", "fits"))]
