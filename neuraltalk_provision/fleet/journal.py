@@ -19,9 +19,8 @@ from pathlib import Path
 from neuraltalk_provision import redaction
 from neuraltalk_provision.errors import ProvisionError, UsageError
 from neuraltalk_provision.fleet import database, place
-from neuraltalk_provision.fleet.reader import KEPT, Reader
+from neuraltalk_provision.fleet.reader import KEPT, Reader, drain_parts, drain_reason
 from neuraltalk_provision.fleet.records import (
-    LONGEST_REASON,
     Drain,
     Ending,
     Holder,
@@ -49,7 +48,7 @@ outcome = excluded.outcome, reason = excluded.reason, code = excluded.code, ende
 # A drain that may not be lifted yet is not forgotten.
 _FORGET = """DELETE FROM rollouts WHERE number <= ?
 AND number NOT IN (SELECT rollout FROM records WHERE step = ? AND outcome = ?)"""
-_DRAINED = "SELECT reason FROM records WHERE rollout = ? AND host = ? AND step = ? AND outcome = ?"
+_DRAINED = "SELECT outcome, reason FROM records WHERE rollout = ? AND host = ? AND step = ?"
 _SET_DRAIN = "UPDATE records SET outcome = ?, reason = ?, ended = ? WHERE step = ? AND host = ? AND rollout = ?"
 
 
@@ -208,30 +207,41 @@ class Journal(Reader):
     def draining(self, nodes: Mapping[str, Sequence[str]]) -> None:
         """Record, before it is done, that these nodes of Slurm are drained: {host: the names of its nodes}.
 
-        Nodes that a host was before in this rollout, when its name was that of another machine, stay recorded.
+        Nodes that a host was before in this rollout, when its name was that of another machine, stay recorded, and so
+        does what was said of those that are lost.
         """
         common = {"rollout": self._current(), "step": Step.DRAIN, "outcome": Outcome.STARTED, "started": self._now()}
         common |= {"inputs": "", "code": "", "ended": None}
         with self._writing() as writing:
-            names = {host: dict.fromkeys([*self._drained(self._current(), host), *nodes[host]]) for host in nodes}
-            rows = [{**common, "host": host, "reason": " ".join(names[host])[:LONGEST_REASON]} for host in names]
+            rows = []
+            for host, names in nodes.items():
+                before, said = self._drained(self._current(), host)
+                left = dict.fromkeys([*before, *names])
+                rows.append({**common, "host": host, "reason": drain_reason(left, said)})
             writing.executemany(_SET_RECORD, rows)
 
     def undrained(self, drains: Mapping[Drain, str]) -> None:
-        """Record that these drains are lifted; with words, that nobody can look for one any more, and why."""
+        """Record that these drains are lifted; with words, that nobody can look for one any more, and why.
+
+        The words stay in the record of the host when its other drains are lifted.
+        """
         now = self._now()
         with self._writing() as writing:
             for one, why in drains.items():
                 (number,) = writing.execute("SELECT number FROM rollouts WHERE id = ?", (one.rollout,)).fetchone()
-                left = " ".join(name for name in self._drained(number, one.host) if name != one.node)
-                ending = (Outcome.STARTED, left, None) if left else (Outcome.LOST if why else Outcome.DONE, why, now)
+                names, said = self._drained(number, one.host)
+                left = [name for name in names if name != one.node]
+                said = bounded_reason("; ".join(filter(None, (said, why))), self._redacted)
+                ended = Outcome.LOST if said else Outcome.DONE
+                ending = (Outcome.STARTED, drain_reason(left, said), None) if left else (ended, said, now)
                 writing.execute(_SET_DRAIN, (*ending, Step.DRAIN, one.host, number))
 
-    def _drained(self, rollout: int, host: str) -> list[str]:
-        """The nodes of a host of which a rollout has recorded a drain that may not be lifted yet."""
-        values = (rollout, host, Step.DRAIN, Outcome.STARTED)
-        found = self._connection.execute(_DRAINED, values).fetchone()
-        return str(found["reason"]).split() if found is not None else []
+    def _drained(self, rollout: int, host: str) -> tuple[list[str], str]:
+        """(the nodes of a host that a rollout drained and that may not be lifted yet, what was said of lost ones)."""
+        found = self._connection.execute(_DRAINED, (rollout, host, Step.DRAIN)).fetchone()
+        if found is None:
+            return [], ""
+        return drain_parts(found["reason"]) if found["outcome"] == Outcome.STARTED else ([], str(found["reason"]))
 
     def finish(self, status: Status) -> None:
         """Record that the rollout is no longer running, and why."""

@@ -215,6 +215,25 @@ def test_rollout_with_a_drain_that_was_not_lifted_is_kept_until_it_is(
         assert first not in {one.id for one in writing.rollouts()}
 
 
+def test_what_is_said_of_a_lost_drain_stays_whatever_happens_to_the_other_nodes_of_its_host(file: Path) -> None:
+    with opened(file) as writing:
+        writing.begin(rollout())
+        writing.draining({"node1": ["gpu1", "gpu2", "gpu3"]})
+        one, two, three = writing.drains()
+        writing.undrained({one: "gpu1 is lost", two: "gpu2 is lost"})
+        assert writing.drains() == (three,)
+        writing.undrained({three: ""})
+        found = newest(file).records["node1", Step.DRAIN]
+        assert (found.outcome, found.reason) == (Outcome.LOST, "gpu1 is lost; gpu2 is lost")
+        writing.draining({"node1": ["gpu4"]})  # the rollout is continued, and the host is another machine now
+        (four,) = writing.drains()
+        assert four.node == "gpu4"
+        writing.undrained({four: "x" * 5000})
+        found = newest(file).records["node1", Step.DRAIN]
+        assert found.reason.startswith("gpu1 is lost; gpu2 is lost; xxx")
+        assert found.outcome is Outcome.LOST
+
+
 def test_journal_without_a_file_is_empty_and_reading_creates_nothing(file: Path) -> None:
     with Journal.read(file) as found:
         assert (found.unfinished(), found.rollouts(), found.holder(), found.pause_requested()) == (None, (), None, None)
