@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Protocol
@@ -71,7 +72,8 @@ class Drains:
             self.note(others)
             seen |= others
             unproved = self._records.past().unproved
-            bad |= {host for one in self._lost() if one.host in unproved for host in self._drained_hosts(one)}
+            drained_on = self._drained_on()
+            bad |= {host for one in self._lost() if one.host in unproved for host in drained_on[_key(one)]}
         ours = {one.rollout for one in drains}
         left = {host: one for host, one in seen.items() if ours & {*one.drains}}
         self.left |= {host: busy.BROKEN for host in sorted(bad) if left.pop(host, None)}
@@ -93,39 +95,42 @@ class Drains:
 
         They are named until every host of the inventory has been asked, because one that was not can have the node.
         """
-        lost = [one for one in self._lost() if not self._drained_hosts(one)]
+        drained_on = self._drained_on()
+        lost = [one for one in self._lost() if not drained_on[_key(one)]]
         if not lost:
             return
         unasked = sorted((self._inventory or frozenset()) - self._shown.keys())
         words = {one: busy.lost_drain(one, unasked) for one in lost}
-        self.left |= {
-            name: "; ".join(words[one] for one in lost if one.host == name) for name in {d.host for d in lost}
-        }
+        told: dict[str, list[str]] = defaultdict(list)
+        for one in lost:
+            told[one.host].append(words[one])
+        self.left |= {host: "; ".join(texts) for host, texts in told.items()}
         if self._inventory and not unasked:
             self._records.undrained(words)
 
     def _show(self, nodes: Mapping[str, Sequence[Node]]) -> None:
         self._shown |= {host: tuple(nodes[host]) for host in nodes}
-        lifted = [one for one in self._recorded() if self._is_lifted(one, nodes)] if nodes else ()
+        drained_on, names = self._drained_on(), {node.name for one in nodes.values() for node in one}
+
+        def is_lifted(drain: Drain) -> bool:
+            """Whether hosts show now that a drain is lifted. Two clusters can have nodes of the same name: so only its
+            own host counts, as long as that is the same machine.
+            """
+            if not self._is_lost(drain):
+                return drain.is_lifted(nodes.get(drain.host, ()))
+            return drain.node in names and not drained_on[_key(drain)]
+
+        lifted = [one for one in self._recorded() if is_lifted(one)] if nodes else ()
         if lifted:
             self._records.undrained(dict.fromkeys(lifted, ""))
 
-    def _is_lifted(self, drain: Drain, nodes: Mapping[str, Sequence[Node]]) -> bool:
-        """Whether hosts show now that a drain is lifted. Two clusters can have nodes of the same name: so only its own
-        host counts, as long as that is the same machine.
-        """
-        if not self._is_lost(drain):
-            return drain.is_lifted(nodes.get(drain.host, ()))
-        shown = any(node.name == drain.node for one in nodes.values() for node in one)
-        return shown and not self._drained_hosts(drain)
-
-    def _drained_hosts(self, drain: Drain) -> set[str]:
-        """The hosts that show a node of a lost drain as still drained by it."""
-        return {
-            host
-            for host, nodes in self._shown.items()
-            if any((node.name, node.rollout) == (drain.node, drain.rollout) for node in nodes)
-        }
+    def _drained_on(self) -> Mapping[tuple[str, str], set[str]]:
+        """{(node, rollout): the hosts that show this node as still drained for this rollout}, and none for others."""
+        found: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for host, nodes in self._shown.items():
+            for node in nodes:
+                found[node.name, node.rollout].add(host)
+        return found
 
     def _recorded(self) -> Sequence[Drain]:
         return self._records.drains() if self._settings.slurm != "none" else ()
@@ -143,6 +148,10 @@ class Drains:
     @cached_property
     def _inventory(self) -> frozenset[str] | None:
         return inventory_names.hosts(self._settings)
+
+
+def _key(drain: Drain) -> tuple[str, str]:
+    return drain.node, drain.rollout
 
 
 def _unknown(seen: Seen) -> str:

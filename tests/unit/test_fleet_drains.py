@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 
 from neuraltalk_provision.errors import HostError, UsageError
 from neuraltalk_provision.fleet import idle, rollback
+from neuraltalk_provision.fleet.drains import Drains
 from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.outcome import FleetOutcome, raise_failures
-from neuraltalk_provision.fleet.records import Phase, Status
+from neuraltalk_provision.fleet.records import Drain, Phase, Status
 from neuraltalk_provision.fleet.survey import Survey
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import codes, controller, inventory_names, playbook
+from tests.unit import rollouts
+from tests.unit.fleet_model import NoJournal
 from tests.unit.plans import planned
+from tests.unit.test_fleet_busy import node, seen
 from tests.unit.test_fleet_command import OFF, carried_out, fleet, found, killed_at, newest, resumed, settings
 from tests.unit.test_fleet_evidence import Nodes, changed, killed_before_a_resume, nodes, old, one_root
 from tests.unit.test_fleet_rollback import stack, states
@@ -563,3 +569,36 @@ def test_continued_rollback_does_not_record_the_drain_of_the_first_one_again(
     rollback.rollback(chosen, rollback.Request(limit=("node2",)), Output(as_json=True), plan=False)
     with Journal.read(chosen.journal) as journal:
         assert [one.host for one in journal.drains()] == ["node1"]
+
+
+class Recorded(NoJournal):
+    """A journal with drains of hosts that were two nodes each."""
+
+    def __init__(self, hosts: Sequence[str]) -> None:
+        self.recorded = {
+            Drain(rollout=rollouts.ID, host=host, node=f"{host}-{end}"): "" for host in hosts for end in ("a", "b")
+        }
+
+    def drains(self) -> tuple[Drain, ...]:
+        return tuple(self.recorded)
+
+    def undrained(self, drains: Mapping[Drain, str]) -> None:
+        self.recorded |= drains
+
+
+def test_lost_drains_of_many_hosts_are_named_in_order_and_at_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every drain was compared with every host: 44 seconds for 4,000 hosts."""
+    hosts = rollouts.names(1000)
+    others = {f"new{number}": seen(node()) for number in range(1000)}
+    Inventory(monkeypatch, *others)
+    journal = Recorded(hosts)
+    drains = Drains(settings, Output(as_json=True), journal, ())
+    begin = time.process_time()
+    drains.note(others)
+    drains.name_lost()
+    assert time.process_time() - begin < 1
+    assert list(drains.left) == hosts
+    assert drains.left[hosts[7]] == "; ".join(words for one, words in journal.recorded.items() if one.host == hosts[7])
+    assert all(f"nodename={one.node} state=resume" in words for one, words in journal.recorded.items())
