@@ -191,12 +191,22 @@ def _of_run(run: RunState, everything: Sequence[RunState], given: Envelope | Non
 def _of_sweep(
     sweep_id: str, swept: Sequence[RunState], everything: Sequence[RunState], settings: Settings
 ) -> page.Report:
-    """The report of a sweep: the last run of each training, compared by the options that differ."""
+    """The report of a sweep: the last run of each training, compared by the options that differ.
+
+    A run that wrote no model is replaced by a later one that continues the same run in the same stage.
+    """
     continued = {(run.host, run.parent.id) for run in swept if run.parent}
     lines = [record.line(run, everything) for run in swept if (run.host, run.id) not in continued]
     runs = hosts.details([run for line in lines for run in line], settings, points=verify.POINTS, samples=1)
     known = {(run.host, run.id): run for run in runs}
-    lines = [tuple(known[run.host, run.id] for run in line) for line in lines]
+    latest: dict[tuple[str, str, str], int] = {}
+    for run in swept:
+        latest[_continues(run)] = max(run.started, latest.get(_continues(run), 0))
+    lines = [
+        line
+        for line in (tuple(known[run.host, run.id] for run in line) for line in lines)
+        if not _is_dead(line[-1]) or line[-1].started == latest[_continues(line[-1])]
+    ]
     ends = [line[-1] for line in lines]
     histories = {line[-1].id: record.history(line) for line in lines}
     varied = {name for run in ends for name in run.requested if len({str(r.requested.get(name)) for r in ends}) > 1}
@@ -218,6 +228,16 @@ def _of_sweep(
         ),
         histories=histories,
     )
+
+
+def _continues(run: RunState) -> tuple[str, str, str]:
+    """Runs for which this is the same continue the same run, on the same host in the same stage."""
+    return run.host, run.parent.id if run.parent else "", run.stage
+
+
+def _is_dead(run: RunState) -> bool:
+    """Whether a run that continues another one ended without a model, so that it can only be started again."""
+    return run.parent is not None and not run.models and run.health.state not in health.ALIVE
 
 
 def captions(run: RunState, settings: Settings, pictures: int) -> tuple[page.Captioned, ...]:
