@@ -198,6 +198,6 @@ def _meant(key: str) -> str:
 
 def _without_minor(system: str, number: str) -> str:
     """The major version in a number with the minor one behind it, as in 2204 and 79, or with zeros before it."""
-    number = number.lstrip("0") or number
+    number = (number.lstrip("0") or number)[:5]  # no release has more digits, and int() does not read thousands
     fits = (part for part in (number, number[:2]) if int(part or 0) <= _HIGHEST.get(system, 99))
     return next(fits, number[:1])

@@ -13,7 +13,7 @@ from neuraltalk_provision.site import codes
 from neuraltalk_provision.site.events import Failure, PlayResults
 
 # A range as in inventories. In a pattern, Ansible reads it as the position of hosts in a group.
-_RANGE = re.compile(r"(?P<before>[^,\s]*)\[(?P<first>\d+)[:-](?P<last>\d+)\](?P<after>[^,\s]*)")
+_RANGE = re.compile(r"(?P<before>[^,\s]*)\[(?P<first>\d{1,9})[:-](?P<last>\d{1,9})\](?P<after>[^,\s]*)")
 _UNMATCHED = re.compile(r"Could not match supplied host pattern,\s+ignoring:\s+([^\n]{1,300})")
 _DOUBLE = re.compile(r"Found both group and host with same name:\s+(\S+)")
 OF_THE_USER = frozenset({"state.yml", "runs.yml", "run.yml", "run_info.yml", "push_check.yml"})

@@ -9,7 +9,7 @@ import yaml
 
 from neuraltalk_provision import command_log
 from neuraltalk_provision.errors import ProvisionError, UsageError
-from neuraltalk_provision.site import playbook, variable_files
+from neuraltalk_provision.site import play_errors, playbook, variable_files
 from neuraltalk_provision.site.playbook import Request
 
 pytestmark = pytest.mark.slow
@@ -79,6 +79,15 @@ def test_limit_that_ansible_does_not_understand_is_named(inventory: Path, limit:
     assert isinstance(error, UsageError)
     assert limit in str(error)
     assert "vault" not in str(error)
+
+
+@pytest.mark.parametrize("last", ["03", "9" * 5000])
+def test_range_of_names_in_a_limit_is_explained(last: str) -> None:
+    """Python does not read a number of thousands of digits: the error was called a bug of this program."""
+    warning = "Could not match supplied host pattern, ignoring: node[01-03].lan"
+    error = play_errors.error(warning, "hosts.yml", [f"node[01-{last}].lan"], "/here")
+    assert "has no host or group called node[01-03].lan" in str(error)
+    assert error and ("Write --limit node01.lan,node02.lan,node03.lan, or" in error.advice) == (last == "03")
 
 
 def test_password_file_that_cannot_be_used_is_named_with_its_variable(
