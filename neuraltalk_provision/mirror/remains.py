@@ -19,7 +19,7 @@ LOCK = ".mirror.lock-"
 BEFORE = ".replaced-"
 _RANDOM = r"[a-z0-9_]{8}"
 _COPY, _LOCK = re.compile(re.escape(COPY) + _RANDOM), re.compile(re.escape(LOCK) + _RANDOM)
-_BEFORE = re.compile(re.escape(BEFORE) + r"([0-9a-f]{64})-(.+)")
+_BEFORE = re.compile(re.escape(BEFORE) + r"([0-9a-f]{32,64})-(.+)")
 
 
 @contextmanager
@@ -39,8 +39,11 @@ def copying(mirror: Path) -> Iterator[tuple[Path, BinaryIO]]:
 
 
 def before(mirror: Path, file: str, sha256: str) -> Path:
-    """The second name of a file of the mirror while it is being replaced."""
-    return mirror / f"{BEFORE}{sha256}-{file}"
+    """The second name of a file of the mirror while it is being replaced or removed.
+
+    It has half of the digest: with all of it, a file name of 200 characters would become longer than 255.
+    """
+    return mirror / f"{BEFORE}{sha256[:32]}-{file}"
 
 
 def sweep(mirror: Path, digests: Mapping[str, str]) -> None:
@@ -55,7 +58,7 @@ def sweep(mirror: Path, digests: Mapping[str, str]) -> None:
         elif _LOCK.fullmatch(path.name):
             path.unlink(missing_ok=True)  # written only by the holder of the guard
         elif match := _BEFORE.fullmatch(path.name):
-            if digests.get(match[2]) == match[1]:
+            if digests.get(match[2], "").startswith(match[1]):
                 path.replace(mirror / match[2])
             else:
                 path.unlink(missing_ok=True)

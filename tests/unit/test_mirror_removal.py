@@ -99,6 +99,29 @@ def test_entry_whose_file_is_gone_is_removed(capsys: Capture, mirror: Path) -> N
     assert "weights" not in names(mirror)
 
 
+def test_file_with_the_longest_name_is_replaced_and_removed(capsys: Capture, mirror: Path) -> None:
+    """Its second name was longer than file systems allow, so that no command could replace or remove it."""
+    remove(capsys, mirror, "weights")
+    long = mirror.parent / f"{'w' * 196}.bin"
+    for content in (b"old", b"new"):
+        long.write_bytes(content)
+        store.add(mirror, long, SMALL, given="weights")
+    assert (mirror / long.name).read_bytes() == b"new"
+    assert remove(capsys, mirror, "weights")[0] == 0
+    assert files(mirror) == ["nn.tgz", f"{WHEELS}.tar", "torch.tgz"]
+
+
+@pytest.mark.parametrize("digits", [32, 64])
+def test_file_that_a_killed_command_renamed_gets_its_name_back(mirror: Path, digits: int) -> None:
+    """The second names of earlier versions had all digits of the digest."""
+    entry = lock.read(mirror).by_name()["weights"]
+    (mirror / "w.bin").rename(mirror / f".replaced-{entry.sha256[:digits]}-w.bin")
+    (mirror / f".replaced-{'0' * digits}-nn.tgz").write_bytes(b"older")
+    with lock.changing(mirror):
+        assert files(mirror) == ["nn.tgz", f"{WHEELS}.tar", "torch.tgz", "w.bin"]
+    assert store.verify(mirror, SMALL).findings == ()
+
+
 @pytest.mark.parametrize("kind", ["other content", "shorter", "link", "directory"])
 def test_file_that_is_not_the_one_of_the_lock_stays_and_is_named(capsys: Capture, mirror: Path, kind: str) -> None:
     file = mirror / "w.bin"
