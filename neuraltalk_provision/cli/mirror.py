@@ -135,7 +135,8 @@ def remove(
     """Remove artifacts from the mirror: their entries in the lock, and their files. No host is changed."""
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, mirror=mirror)
-    removed = (removal.look if plan else removal.remove)(chosen.mirror, names)
+    with output.progress(f"hashing {chosen.mirror}", removal.size(chosen.mirror, names)) as advance:
+        removed = (removal.look if plan else removal.remove)(chosen.mirror, names, advance)
     verb = "would remove" if plan else "removed"
     for one in removed:
         if one.stays:

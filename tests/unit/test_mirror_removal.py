@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.cli import main
 from neuraltalk_provision.errors import MirrorError
-from neuraltalk_provision.mirror import lock, removal, store
+from neuraltalk_provision.mirror import guard, incoming, lock, removal, store
 from tests.unit import archives
 from tests.unit.archives import pack
 from tests.unit.catalogue import SMALL
@@ -165,6 +166,39 @@ def test_kill_at_any_moment_leaves_both_or_none(
     store.add(mirror, mirror.parent / "torch.tgz", SMALL)  # any command that changes the mirror
     assert store.verify(mirror, SMALL).findings == ()
     assert len(names(mirror)) == len(files(mirror)) == (4 if at < 3 else 2)
+
+
+@pytest.mark.parametrize("change", ["none", "file", "file that stays", "lock"])
+def test_other_commands_can_change_the_mirror_while_files_are_hashed(
+    capsys: Capture, mirror: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """With many gigabytes, other commands waited in vain. What they change meanwhile is not removed."""
+    real = incoming.digest
+    if change == "file that stays":
+        (mirror / "w.bin").write_bytes(b"x" * 700)
+
+    def hashed(file: Path, advance: store.Advance) -> tuple[str, int]:
+        found = real(file, advance)
+        with lock.changing(mirror) as before:
+            if change == "lock":
+                lock.write(mirror, before.without([before.by_name()["weights"]]))
+            elif change != "none":
+                (mirror / "w.bin").write_bytes(b"y" * 700)
+        return found
+
+    monkeypatch.setattr(guard, "PATIENCE", 0.0)
+    monkeypatch.setattr(incoming, "digest", hashed)
+    code, _, err = remove(capsys, mirror, "weights")
+    assert (code, "another command changed weights" in err) == ((0, False) if change == "none" else (2, True)), err
+    assert os.path.lexists(mirror / "w.bin") == (change != "none")
+    assert ("weights" in names(mirror)) == change.startswith("file")
+
+
+@pytest.mark.parametrize("act", [removal.look, removal.remove])
+def test_hashing_tells_its_progress(mirror: Path, act: Callable[..., object]) -> None:
+    total, done = removal.size(mirror, ["weights", "nn"]), list[int]()
+    act(mirror, ["weights", "nn"], done.append)
+    assert sum(done) == total > 700
 
 
 def test_failure_in_the_middle_changes_nothing(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
