@@ -169,9 +169,10 @@ def _entry_in_place(file: Path, name: str, catalogue: Catalogue, advance: Advanc
 
 
 def _list(mirror: Path, beside: Path, entry: lock.Entry, before: lock.Lock) -> None:
-    """Give the copy its final name and list it. After a kill between the two, the next command restores the old file.
+    """Give the copy its final name and list it.
 
-    The caller holds the guard. The old file of the artifact is removed if it is the one that the lock describes.
+    After a kill between the two, the next command that changes the mirror restores the old file. The caller holds the
+    guard. The old file of the artifact is removed if it is the one that the lock describes.
     """
     target = mirror / entry.file
     old = before.by_name().get(entry.name)
