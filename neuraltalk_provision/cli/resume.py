@@ -70,8 +70,9 @@ def resume(
         arguments or [],
         [lineage.as_spec(stage) for stage in following],
     )
+    options_of = "" if source.id == run.id else f", with the options of {source.id} and not those of {run.id}"
     output.say(
-        f"{runs[0].id} continues from {model.file} (iteration {model.iteration} of {origin.id}); "
+        f"{runs[0].id} continues from {model.file} (iteration {model.iteration} of {origin.id}){options_of}; "
         "the optimiser starts without its state"
     )
     return run_all(runs, run.host, chosen, output, plan, detach)

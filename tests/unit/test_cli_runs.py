@@ -239,6 +239,23 @@ def test_run_that_wrote_no_model_starts_again_with_its_own_options(
     assert (run.arguments["seed"], run.parent) == ("2", {"id": "base", "choose": "last"})
 
 
+def test_run_that_wrote_no_model_starts_from_the_best_with_the_options_of_the_run_that_did_and_says_so(
+    capsys: Capture, hosts: Hosts, started: Started
+) -> None:
+    """Its own options count iterations from another model."""
+    last = {**MODEL, "file": FILE["file"].replace(".t7", ".last.t7")}
+    base = told(models=[{**MODEL, "iteration": 10}, last])
+    base = replace(base, progress=replace(base.progress, validations=((10, 2.0), (20, 2.1))))
+    own = {**base.requested, "max_iters": "900"}
+    hosts(base, told("base-r2", parent={"id": "base", "choose": "last"}, begins=20, models=[], requested=own))
+    code, out, _ = provision(capsys, "runs", "resume", "base-r2", "--from", "best", "--detach")
+    assert (code, started[0][0][0].arguments["max_iters"]) == (0, "90")
+    assert (
+        "base/checkpoint/model_idbase.t7 (iteration 10 of base), with the options of base and not those of base-r2"
+        in out
+    )
+
+
 @pytest.mark.parametrize(
     ("run", "words"),
     [
