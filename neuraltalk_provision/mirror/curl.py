@@ -22,9 +22,9 @@ _OF_THE_WAY = re.compile(
     # proxies, certificates and TLS
     rb"proxy[a-z0-9.-]*|preproxy|noproxy|socks[a-z0-9-]*|ca-native|cacert|capath|cert(?:-type)?|key(?:-type)?|pass|"
     rb"crlfile|insecure|tls[a-z0-9.-]*|ciphers|"
-    # logins, addresses and names
+    # logins, addresses, names and the speed
     rb"netrc(?:-file|-optional)?|user|anyauth|basic|digest|negotiate|ntlm|interface|ipv[46]|resolve|connect-to|"
-    rb"dns-[a-z0-9-]+|doh-[a-z-]+|user-agent"
+    rb"dns-[a-z0-9-]+|doh-[a-z-]+|user-agent|limit-rate"
     rb")(?=[\s=:]|$)|-[xUEuA]|-[kn46p](?=\s|$))"
 )
 

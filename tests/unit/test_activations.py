@@ -240,6 +240,7 @@ def test_commands_are_refused_while_another_controller_may_confirm(
             settings = Settings(journal=tmp_path / ".provision" / "journal.sqlite")
             rollback.rollback(settings, rollback.Request(), QUIET, plan=False)
         else:
+            monkeypatch.setattr(cudnn, "_archive", lambda settings, output: ({}, ""))
             cudnn.work(command, Settings(), QUIET)  # type: ignore[arg-type]
     assert requests == []
 

@@ -218,7 +218,7 @@ def test_no_command_reads_the_lock_but_by_the_function_that_checks_its_signature
     # They change the lock, show it or pack it. Nothing that they read reaches a host or a mirror.
     assert readers["lock.read"] == {
         "cli/mirror_carry.py",
-        *(f"mirror/{name}.py" for name in ("bundle_plan", "pull", "state", "store", "unbundle")),
+        *(f"mirror/{name}.py" for name in ("bundle_plan", "pull", "removal", "state", "store", "unbundle")),
     }
     assert readers["trust.check"] == {"mirror/unbundle.py"}
     # A proof hashes the lock once more at its end; the lock itself it gets from trust.open_with_digest.

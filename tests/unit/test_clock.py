@@ -36,7 +36,6 @@ ALLOWED = {
         "runs/files.py": {"silent"},
         "runs/removal.py": {"_idle"},
         "runs/summary.py": {"common"},
-        "runs/uses.py": {"_changed"},
         "scoring/scores.py": {"remove_leftovers"},
     },
     "compared between hosts that share a disk, which have no other clock in common": {

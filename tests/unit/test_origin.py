@@ -106,7 +106,7 @@ def test_generation_of_a_run_of_another_machine_is_kept_while_the_run_writes(
     foreign()
     assert run.status()["elsewhere"] == state["node"]
     assert uses.generations_in_use(str(tmp_path)) == {"g1"}
-    long_ago = time.time() - files.QUIET_FOR - 60
+    long_ago = time.time() - uses.KEEPS - 60
     for path in (run.record, run.process):
         os.utime(path, (long_ago, long_ago))
     assert uses.generations_in_use(str(tmp_path)) == set()
