@@ -11,8 +11,10 @@ import typer
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FINE, UsageError
+from neuraltalk_provision.fleet import busy
+from neuraltalk_provision.fleet.drained_nodes import DrainedNodes
 from neuraltalk_provision.fleet.journal import Journal, describe
-from neuraltalk_provision.fleet.records import Outcome, Phase, Rollout, Status, Step, Summary
+from neuraltalk_provision.fleet.records import Outcome, Phase, Record, Rollout, Status, Step, Summary
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.site import controller
 
@@ -61,12 +63,26 @@ def _show(found: Rollout, output: Output) -> None:
         output.say(
             f"wave {wave.number} ({wave.name}): " + ", ".join(f"{n} {what}" for what, n in sorted(states.items()))
         )
-    told = (
-        (record.host, f"{record.host}: {record.step} {record.outcome}: {record.reason}")
-        for record in found.records.values()
-        if record.outcome in (Outcome.FAILED, Outcome.LOST, Outcome.SET_ASIDE)
-    )
-    output.of_hosts(told)
+    told = ((record.host, _told(record, found.id)) for record in found.records.values())
+    output.of_hosts((host, f"{host}: {words}") for host, words in told if words)
+
+
+def _told(record: Record, rollout: str) -> str:
+    """What went wrong in a step on a host; empty if nothing did."""
+    lost = _lost_nodes(record)
+    if not lost and record.outcome not in (Outcome.FAILED, Outcome.LOST, Outcome.SET_ASIDE):
+        return ""
+    return f"{record.step} {Outcome.LOST if lost else record.outcome}: {_reason(record, rollout)}"
+
+
+def _reason(record: Record, rollout: str) -> str:
+    """The reason of a step's outcome. The journal has only the names of nodes whose drain is lost."""
+    lost = _lost_nodes(record)
+    return busy.lost_drains(lost, rollout, ()) if lost else record.reason
+
+
+def _lost_nodes(record: Record) -> tuple[str, ...]:
+    return DrainedNodes.of(record.outcome, record.reason).lost if record.step is Step.DRAIN else ()
 
 
 def _state(found: Rollout, host: str) -> str:
@@ -90,9 +106,9 @@ def _hosts(found: Rollout) -> list[dict[str, object]]:
             "former": entry.former,
             "state": _state(found, entry.host),
             "steps": [
-                found.records[entry.host, step].model_dump(mode="json")
+                {**record.model_dump(mode="json"), "reason": _reason(record, found.id)}
                 for step in Step
-                if (entry.host, step) in found.records
+                if (record := found.records.get((entry.host, step)))
             ],
         }
         for entry in found.hosts

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
-from neuraltalk_provision.fleet.records import Drain
 from neuraltalk_provision.fleet.seen import Seen
 from neuraltalk_provision.host_names import named
 from neuraltalk_provision.settings import Busy
@@ -181,22 +180,22 @@ def planned(rule: Rule, seen: Seen) -> str:
     return f"{seen.host} is in use now: {uses}; {then} (busy: {rule.busy})" if uses else ""
 
 
-def lost_drain(drain: Drain, unasked: Sequence[str]) -> str:
-    """What is said of a drain whose host is gone from the inventory, or is another machine now.
+def lost_drains(nodes: Sequence[str], rollout: str, unasked: Sequence[str]) -> str:
+    """What is said of the drained nodes of a host that is gone from the inventory, or is another machine now.
 
     `unasked` are the hosts of the inventory that did not say which nodes they are.
     """
-    node = shlex.quote(drain.node)
+    (what, are), names = ("node", "is") if len(nodes) == 1 else ("nodes", "are"), shlex.quote(",".join(nodes))
     where = (
         f"{named(unasked)} {'was' if len(unasked) == 1 else 'were'} not asked, and can be its machine"
         if unasked
         else "no host of the inventory is its machine"
     )
     return (
-        f"this host was the node {drain.node} of Slurm, which the rollout {drain.rollout} drained; the "
+        f"this host was the {what} {', '.join(nodes)} of Slurm, which the rollout {rollout} drained; the "
         f"inventory does not have the host any more, or has another machine with this name, and {where}. "
-        f"`scontrol show node {node}` shows whether the node is still drained. If it is, and "
-        f"the stack of the machine is whole, lift the drain: `scontrol update nodename={node} state=resume`"
+        f"`scontrol show node {names}` shows whether the {what} {are} still drained. If so, and if "
+        f"the stack of the machine is whole, lift the drain: `scontrol update nodename={names} state=resume`"
     )
 
 

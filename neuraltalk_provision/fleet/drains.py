@@ -27,8 +27,8 @@ class Records(Protocol):
     def draining(self, nodes: Mapping[str, Sequence[str]]) -> None:
         """Record that these nodes of Slurm are drained: {host: the names of its nodes}."""
 
-    def undrained(self, drains: Mapping[Drain, str]) -> None:
-        """Record that these drains are lifted; with words, that no host of the inventory has the node of one."""
+    def undrained(self, drains: Iterable[Drain], *, lost: bool = False) -> None:
+        """Record that these drains are lifted; with `lost`, that no host of the inventory has their nodes."""
 
     def past(self) -> Past:
         """The results of earlier rollouts on each host."""
@@ -100,13 +100,15 @@ class Drains:
         if not lost:
             return
         unasked = sorted((self._inventory or frozenset()) - self._shown.keys())
-        words = {one: busy.lost_drain(one, unasked) for one in lost}
-        told: dict[str, list[str]] = defaultdict(list)
+        nodes: dict[tuple[str, str], list[str]] = defaultdict(list)
         for one in lost:
-            told[one.host].append(words[one])
+            nodes[one.host, one.rollout].append(one.node)
+        told: dict[str, list[str]] = defaultdict(list)
+        for (host, rollout), names in nodes.items():
+            told[host].append(busy.lost_drains(names, rollout, unasked))
         self.left |= {host: "; ".join(texts) for host, texts in told.items()}
         if self._inventory and not unasked:
-            self._records.undrained(words)
+            self._records.undrained(lost, lost=True)
 
     def _show(self, nodes: Mapping[str, Sequence[Node]]) -> None:
         self._shown |= {host: tuple(nodes[host]) for host in nodes}
@@ -122,7 +124,7 @@ class Drains:
 
         lifted = [one for one in self._recorded() if is_lifted(one)] if nodes else ()
         if lifted:
-            self._records.undrained(dict.fromkeys(lifted, ""))
+            self._records.undrained(lifted)
 
     def _drained_on(self) -> Mapping[tuple[str, str], set[str]]:
         """{(node, rollout): the hosts that show this node as still drained for this rollout}, and none for others."""

@@ -19,7 +19,8 @@ from pathlib import Path
 from neuraltalk_provision import redaction
 from neuraltalk_provision.errors import ProvisionError, UsageError
 from neuraltalk_provision.fleet import database, place
-from neuraltalk_provision.fleet.reader import KEPT, Reader, drain_parts, drain_reason
+from neuraltalk_provision.fleet.drained_nodes import DrainedNodes
+from neuraltalk_provision.fleet.reader import KEPT, Reader
 from neuraltalk_provision.fleet.records import (
     Drain,
     Ending,
@@ -207,41 +208,33 @@ class Journal(Reader):
     def draining(self, nodes: Mapping[str, Sequence[str]]) -> None:
         """Record, before it is done, that these nodes of Slurm are drained: {host: the names of its nodes}.
 
-        Nodes that a host was before in this rollout, when its name was that of another machine, stay recorded, and so
-        does what was said of those that are lost.
+        Nodes that a host was before in this rollout, when its name was that of another machine, stay recorded.
         """
         common = {"rollout": self._current(), "step": Step.DRAIN, "outcome": Outcome.STARTED, "started": self._now()}
         common |= {"inputs": "", "code": "", "ended": None}
         with self._writing() as writing:
             rows = []
             for host, names in nodes.items():
-                before, said = self._drained(self._current(), host)
-                left = dict.fromkeys([*before, *names])
-                rows.append({**common, "host": host, "reason": drain_reason(left, said)})
+                left = self._drained(self._current(), host).drained(names)
+                rows.append({**common, "host": host, "reason": left.text})
             writing.executemany(_SET_RECORD, rows)
 
-    def undrained(self, drains: Mapping[Drain, str]) -> None:
-        """Record that these drains are lifted; with words, that nobody can look for one any more, and why.
+    def undrained(self, drains: Iterable[Drain], *, lost: bool = False) -> None:
+        """Record that these drains are lifted; with `lost`, that nobody looks for them any more.
 
-        The words stay in the record of the host when its other drains are lifted.
+        The names of lost ones stay in the record of the host when its other drains are lifted.
         """
-        now = self._now()
         with self._writing() as writing:
-            for one, why in drains.items():
+            for one in drains:
                 (number,) = writing.execute("SELECT number FROM rollouts WHERE id = ?", (one.rollout,)).fetchone()
-                names, said = self._drained(number, one.host)
-                left = [name for name in names if name != one.node]
-                said = bounded_reason("; ".join(filter(None, (said, why))), self._redacted)
-                ended = Outcome.LOST if said else Outcome.DONE
-                ending = (Outcome.STARTED, drain_reason(left, said), None) if left else (ended, said, now)
-                writing.execute(_SET_DRAIN, (*ending, Step.DRAIN, one.host, number))
+                left = self._drained(number, one.host).without(one.node, lost=lost)
+                ended = None if left.waiting else self._now()
+                writing.execute(_SET_DRAIN, (left.outcome, left.text, ended, Step.DRAIN, one.host, number))
 
-    def _drained(self, rollout: int, host: str) -> tuple[list[str], str]:
-        """(the nodes of a host that a rollout drained and that may not be lifted yet, what was said of lost ones)."""
+    def _drained(self, rollout: int, host: str) -> DrainedNodes:
+        """The nodes of a host that a rollout has drained."""
         found = self._connection.execute(_DRAINED, (rollout, host, Step.DRAIN)).fetchone()
-        if found is None:
-            return [], ""
-        return drain_parts(found["reason"]) if found["outcome"] == Outcome.STARTED else ([], str(found["reason"]))
+        return DrainedNodes() if found is None else DrainedNodes.of(found["outcome"], found["reason"])
 
     def finish(self, status: Status) -> None:
         """Record that the rollout is no longer running, and why."""

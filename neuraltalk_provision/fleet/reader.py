@@ -9,7 +9,7 @@ import contextlib
 import re
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -18,8 +18,8 @@ from pydantic import Strict, ValidationError
 
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.fleet import database
+from neuraltalk_provision.fleet.drained_nodes import DrainedNodes
 from neuraltalk_provision.fleet.records import (
-    LONGEST_REASON,
     MOST_HOSTS,
     Drain,
     GenerationId,
@@ -125,7 +125,7 @@ class Reader:
                 "LIMIT ?",
                 (Step.DRAIN, Outcome.STARTED, KEPT * MOST_HOSTS),
             ).fetchall()
-        nodes = ((row, name) for row in rows for name in drain_parts(row["reason"])[0])
+        nodes = ((row, name) for row in rows for name in DrainedNodes.of(Outcome.STARTED, row["reason"]).waiting)
         found = ({"rollout": row["id"], "host": row["host"], "node": name} for row, name in nodes)
         return tuple(self._read(Drain, one, "a drain") for one in found)
 
@@ -209,14 +209,3 @@ class Reader:
         if len(words) == len(found) and all(re.fullmatch(r"[a-z][a-z_]{0,39}", word) for word in words):
             return database.newer(self.file, f"this one does not know {', '.join(words)} in {what}")
         return database.damaged(self.file, f"{what} is not as expected: {problems(error)}")
-
-
-def drain_reason(nodes: Iterable[str], said: str) -> str:
-    """The reason of a drain that may not be lifted yet: its nodes, and below them what was said of lost ones."""
-    return f"{' '.join(nodes)}\n{said}".rstrip()[:LONGEST_REASON]
-
-
-def drain_parts(reason: object) -> tuple[list[str], str]:
-    """The nodes, and what was said of lost ones, in such a reason."""
-    names, _, said = str(reason or "").partition("\n")
-    return names.split(), said

@@ -47,7 +47,7 @@ class Step(StrEnum):
     """What is done on a host. GIVE_BACK returns it to its former generation and cuDNN.
 
     DRAIN is beside the others: it is done when our drain of the nodes of Slurm that the host is has been lifted.
-    Until then its reason has the names of the nodes, and in a second line what was said of those that are lost.
+    Its reason has the names of the nodes (drained_nodes.py).
     """
 
     STAGE = "stage"

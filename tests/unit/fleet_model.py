@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,7 +55,7 @@ class NoJournal:
 
     def draining(self, nodes: Mapping[str, Sequence[str]]) -> None: ...
 
-    def undrained(self, drains: Mapping[Drain, str]) -> None: ...
+    def undrained(self, drains: Iterable[Drain], *, lost: bool = False) -> None: ...
 
     def past(self) -> Past:
         return Past({}, {})

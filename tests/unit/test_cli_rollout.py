@@ -14,6 +14,7 @@ from neuraltalk_provision.fleet.records import Phase
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import controller
 from neuraltalk_provision.wave_rules import Size
+from tests.unit import rollouts
 from tests.unit.test_fleet_command import OFF, Fleet, carried_out, fleet, found, killed_at, settings
 
 __all__ = ["fleet", "settings"]
@@ -42,6 +43,23 @@ def test_hosts_that_were_set_aside_at_the_beginning_are_shown_with_their_reason(
     (off,) = [one for one in document["hosts"] if one["host"] == "off1"]
     assert (off["wave"], off["state"]) == (0, "stage set_aside")
     assert [(one["reason"], one["code"]) for one in off["steps"]] == [(OFF.reason, OFF.code)]
+
+
+def test_nodes_whose_drain_is_lost_are_named_also_while_another_one_waits(
+    fleet: Fleet, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with rollouts.opened(settings.journal) as writing:
+        writing.begin(rollouts.rollout())
+        writing.draining({"node1": ["gpu1", "gpu2", "gpu3"]})
+        one, two, three = writing.drains()
+        writing.undrained([one, two], lost=True)
+        for last in (three, None):
+            text, document = told(capsys, "status")
+            assert "node1: drain lost: this host was the nodes gpu1, gpu2 of Slurm" in text
+            assert "lift the drain: `scontrol update nodename=gpu1,gpu2 state=resume`" in text
+            (host,) = [one for one in document["hosts"] if one["host"] == "node1"]
+            assert host["steps"][-1]["reason"] in text
+            writing.undrained([last] if last else [])
 
 
 def test_controller_and_request_to_pause_are_shown_and_whether_the_controller_has_ended(

@@ -16,9 +16,10 @@ import pytest
 
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.fleet import database, journal, reader
+from neuraltalk_provision.fleet.drained_nodes import DrainedNodes
 from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.reader import Reader
-from neuraltalk_provision.fleet.records import Ending, Options, Outcome, Phase, Rollout, Status, Step
+from neuraltalk_provision.fleet.records import LONGEST_REASON, Ending, Options, Outcome, Phase, Rollout, Status, Step
 from neuraltalk_provision.site import controller
 from tests.unit.rollouts import (
     ME,
@@ -209,29 +210,55 @@ def test_rollout_with_a_drain_that_was_not_lifted_is_kept_until_it_is(
             writing.begin(rollout())
         (left,) = writing.drains()
         assert (left.rollout, left.host, left.node) == (first, "node1", "gpu1")
-        writing.undrained({left: ""})
+        writing.undrained([left])
         assert writing.drains() == ()
         writing.begin(rollout())
         assert first not in {one.id for one in writing.rollouts()}
 
 
-def test_what_is_said_of_a_lost_drain_stays_whatever_happens_to_the_other_nodes_of_its_host(file: Path) -> None:
+def test_lost_node_stays_recorded_whatever_happens_to_the_other_nodes_of_its_host(file: Path) -> None:
     with opened(file) as writing:
         writing.begin(rollout())
         writing.draining({"node1": ["gpu1", "gpu2", "gpu3"]})
         one, two, three = writing.drains()
-        writing.undrained({one: "gpu1 is lost", two: "gpu2 is lost"})
+        writing.undrained([one, two], lost=True)
         assert writing.drains() == (three,)
-        writing.undrained({three: ""})
-        found = newest(file).records["node1", Step.DRAIN]
-        assert (found.outcome, found.reason) == (Outcome.LOST, "gpu1 is lost; gpu2 is lost")
-        writing.draining({"node1": ["gpu4"]})  # the rollout is continued, and the host is another machine now
-        (four,) = writing.drains()
-        assert four.node == "gpu4"
-        writing.undrained({four: "x" * 5000})
-        found = newest(file).records["node1", Step.DRAIN]
-        assert found.reason.startswith("gpu1 is lost; gpu2 is lost; xxx")
-        assert found.outcome is Outcome.LOST
+        assert drained(file) == (Outcome.STARTED, ("gpu3",), ("gpu1", "gpu2"))
+        writing.undrained([three])
+        assert drained(file) == (Outcome.LOST, (), ("gpu1", "gpu2"))
+        writing.draining({"node1": ["gpu4", "gpu2"]})  # the rollout is continued, and the host is another machine now
+        assert drained(file) == (Outcome.STARTED, ("gpu4", "gpu2"), ("gpu1",))
+        writing.undrained(writing.drains())
+        assert drained(file) == (Outcome.LOST, (), ("gpu1",))
+
+
+def drained(file: Path) -> tuple[Outcome, tuple[str, ...], tuple[str, ...]]:
+    """The outcome of node1's drain, its nodes that wait, and those that are lost."""
+    found = newest(file).records["node1", Step.DRAIN]
+    nodes = DrainedNodes.of(found.outcome, found.reason)
+    return found.outcome, nodes.waiting, nodes.lost
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason", "nodes"),
+    [
+        (Outcome.STARTED, "gpu1 gpu2", DrainedNodes(("gpu1", "gpu2"))),
+        (Outcome.LOST, "this host was the node gpu1 of Slurm", DrainedNodes()),
+        (Outcome.DONE, "", DrainedNodes()),
+        (Outcome.STARTED, None, DrainedNodes()),
+    ],
+)
+def test_drains_of_an_older_version_are_read(outcome: Outcome, reason: object, nodes: DrainedNodes) -> None:
+    assert DrainedNodes.of(outcome, reason) == nodes
+
+
+def test_no_name_of_a_node_is_cut_and_none_makes_a_line_of_its_own() -> None:
+    many = DrainedNodes(tuple(f"node-{number:04}" for number in range(400)), ("lost",))
+    names = DrainedNodes.of(Outcome.STARTED, many.text).waiting
+    assert len(many.text) <= LONGEST_REASON
+    assert names == many.waiting[: len(names)]
+    assert len(names) > 190
+    assert DrainedNodes.of(Outcome.STARTED, DrainedNodes(("a\nb", "c")).text).waiting == ("a", "b", "c")
 
 
 def test_journal_without_a_file_is_empty_and_reading_creates_nothing(file: Path) -> None:

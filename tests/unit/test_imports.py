@@ -233,6 +233,7 @@ PURE = [
     "fleet/affected.py",
     "fleet/budget.py",
     "fleet/decide.py",
+    "fleet/drained_nodes.py",
     "fleet/entries.py",
     "fleet/outcome.py",
     "fleet/records.py",
