@@ -10,8 +10,17 @@ from threading import Event
 from typing import IO
 
 from neuraltalk_provision.catalogue.model import UrlSource
-from neuraltalk_provision.mirror import addresses, curl, programs, pull_errors
+from neuraltalk_provision.mirror import addresses, programs, pull_errors
 
+CURL = (
+    *("curl", "--fail", "--location", "--max-redirs", "10", "--silent", "--show-error", "--globoff"),
+    *("--netrc-optional", "--proto-redir", "=https,http", "--connect-timeout", "30"),
+    *("--no-compressed", "--no-include", "--write-out", "", "--output", "-"),
+)
+"""curl as it is always called. It reads the user's ~/.curlrc, which can name a proxy or a certificate.
+
+The last line takes back what such a file may say about the content, as far as options can.
+"""
 LARGEST = 16 << 30
 """The maximum size of a file whose size is not known, in bytes."""
 ATTEMPTS = 5
@@ -79,9 +88,7 @@ def _download(
                 file.write(data)
                 advance(file.tell())
 
-            with curl.settings(environment) as settings:
-                command = _command(address, begin, limit)
-                ended = programs.run(command, environment, stdin=settings, sink=write, stop=stop)
+            ended = programs.run(_command(address, begin, limit), environment, sink=write, stop=stop)
         beyond = begin and not source.size and _size(part) == begin  # curl takes the answer 416 for success
         cut = not ended.code and _is_cut(part, begin, source.size)
         if not ended.code and not beyond and not cut:
@@ -105,7 +112,7 @@ def _is_cut(part: Path, begin: int, size: int) -> bool:
 def _command(address: str, begin: int, limit: int) -> list[str]:
     """The call of curl for the bytes from `begin` on, of a file of at most `limit` bytes."""
     return [
-        *(*curl.COMMAND, "--proto", "=https,http,file", "--speed-limit", "100", "--speed-time", "120"),
+        *(*CURL, "--proto", "=https,http,file", "--speed-limit", "100", "--speed-time", "120"),
         *("--max-filesize", str(limit - begin)),
         *(("--continue-at", str(begin)) if begin else ()),
         *("--url", address),

@@ -14,7 +14,7 @@ from threading import Event
 
 from neuraltalk_provision.catalogue import Wheel
 from neuraltalk_provision.errors import MirrorError, ProvisionError, UsageError
-from neuraltalk_provision.mirror import curl, index_page, pip_settings, programs, pull_errors
+from neuraltalk_provision.mirror import download, index_page, pip_settings, programs, pull_errors
 from neuraltalk_provision.mirror.index_page import Link
 
 _LARGEST = 64 << 20
@@ -93,15 +93,14 @@ def _read(place: str, environment: Mapping[str, str], stop: Event) -> list[Link]
 def _fetched(address: str, environment: Mapping[str, str], stop: Event) -> tuple[bytes, str]:
     """(a page, the address at which it was found after redirections); an empty page if there is none."""
     command = [
-        *(*curl.COMMAND, "--compressed", "--proto", "=https,http"),
+        *(*download.CURL, "--compressed", "--proto", "=https,http"),
         *("--speed-limit", "100", "--speed-time", "60", "--retry", "3", "--max-filesize", str(_LARGEST)),
         *("--header", f"Accept: {_ACCEPT}", "--write-out", "\\n%{url_effective}", "--url", address),
     ]
     words = f"{address}: its page has more than {_LARGEST:,} bytes"
     too_much = UsageError(words, advice="Check that it is a package index.")
     variables = {**os.environ, **environment}
-    with curl.settings(variables) as own:
-        ended, content = programs.captured(command, variables, _LARGEST, stdin=own, too_much=too_much, stop=stop)
+    ended, content = programs.captured(command, variables, _LARGEST, too_much=too_much, stop=stop)
     if ended.code == 22 and re.search(r"error: (404|410)\b", ended.errors):
         return b"", address
     if ended.code:

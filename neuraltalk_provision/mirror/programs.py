@@ -1,4 +1,4 @@
-"""Runs git and curl: with a limit on what is kept of their messages, and ended with this command."""
+"""Runs git and curl: without input, with a limit on what is kept of their messages, and ended with this command."""
 
 from __future__ import annotations
 
@@ -44,7 +44,6 @@ def run(
     command: Sequence[str],
     environment: Mapping[str, str],
     *,
-    stdin: IO[bytes] | int = subprocess.DEVNULL,
     watch: Watch = lambda line: None,
     sink: Callable[[bytes], None] | None = None,
     stop: Event | None = None,
@@ -55,7 +54,7 @@ def run(
     It is ended if `stop` is set, if `sink` raises, or if it wrote nothing for `silence` seconds.
     """
     stdout = subprocess.PIPE if sink else subprocess.DEVNULL
-    process = _open(command, environment, stdin, stdout, subprocess.PIPE)
+    process = _open(command, environment, subprocess.DEVNULL, stdout, subprocess.PIPE)
     lines = _Lines(watch)
     try:
         heard = time.monotonic()
@@ -92,7 +91,6 @@ def captured(
     environment: Mapping[str, str],
     most: int,
     *,
-    stdin: IO[bytes] | int = subprocess.DEVNULL,
     too_much: Exception | None = None,
     stop: Event | None = None,
     silence: float = 0,
@@ -108,7 +106,7 @@ def captured(
             raise too_much
         output.extend(data[: most - len(output)])
 
-    ended = run(command, environment, stdin=stdin, sink=keep, stop=stop, silence=silence)
+    ended = run(command, environment, sink=keep, stop=stop, silence=silence)
     return ended, bytes(output)
 
 
@@ -162,7 +160,7 @@ def namespaces_denied(errors: str) -> str:
 
 
 def _open(
-    command: Sequence[str], environment: Mapping[str, str], stdin: IO[bytes] | int, stdout: int, stderr: int
+    command: Sequence[str], environment: Mapping[str, str], stdin: int, stdout: int, stderr: int
 ) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
