@@ -118,19 +118,27 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
     ansible_environment.refuse_prompts()
     _refuse_not_utf8({**named, "--limit": ",".join(request.limit)})
     record = Recorder(request.variables)
-    forks, wanted = limits.forks(request.forks), request.forks
-    request = replace(request, forks=forks)
-    outcome = _run_once(request, record, on_event)
+    possible, wanted = limits.forks(request.forks), request.forks
+    request = replace(request, forks=possible)
+    asked: set[str] = set()
+
+    def noted(event: events.Event) -> None:
+        host = events.host_of(event)
+        if host and host not in asked:
+            asked.add(host)
+            if possible < min(wanted, len(asked)):
+                record.once(limits.fewer(possible, wanted))
+        on_event(event)
+
+    outcome = _run_once(request, record, noted)
     _refuse_unfinished(outcome, request)
-    if forks < min(wanted, len(outcome.results.tasks)):
-        record.once(limits.fewer(forks, wanted))
     for pause, forks in dropped.ROUNDS:
         hosts = dropped.hosts(outcome.results)
         if not hosts:
             break
         record.trying_again(hosts, pause, forks)
         _sleep(pause)
-        again = _run_once(replace(request, limit=hosts, forks=min(forks, request.forks)), record, on_event)
+        again = _run_once(replace(request, limit=hosts, forks=min(forks, request.forks)), record, noted)
         _refuse_unfinished(again, request)
         results = dropped.merged(outcome.results, again.results, hosts)
         outcome = Outcome(again.rc or (outcome.rc if results.failures else 0), results)

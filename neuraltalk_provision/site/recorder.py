@@ -39,7 +39,8 @@ class Recorder:
     def once(self, text: str) -> None:
         """Record a remark about this machine, and show it; not again in the same command."""
         if self._log:
-            self._log.write_once(text)
+            with contextlib.redirect_stderr(self._stderr):
+                self._log.write_once(text)
 
     def event(self, event: Event) -> None:
         """Record an event of Ansible."""

@@ -364,7 +364,10 @@ def test_report_of_a_sweep_has_the_last_run_of_each_training(capsys: Capture, ho
 def test_report_of_a_sweep_leaves_out_a_run_without_a_model_that_was_started_again(
     capsys: Capture, hosts: Hosts
 ) -> None:
-    """What starts it again continues the run before it. A run that can still write a model stays."""
+    """What starts it again continues the run before it. A run that can still write a model stays.
+
+    A request that never began (r6) replaces nothing.
+    """
     after = {"sweep": "s", "parent": {"id": "s-1", "choose": "last"}}
     active = {**after, "running": True, "exit_code": None, "models": []}
     hosts(
@@ -373,11 +376,12 @@ def test_report_of_a_sweep_leaves_out_a_run_without_a_model_that_was_started_aga
         told("s-1-r3", started=150, **after),
         told("s-1-r4", started=160, **active),
         told("s-1-r5", models=[], started=200, **after),
+        told("s-1-r6", models=[], started=300, begun=False, exit_code=None, **after),
     )
     assert provision(capsys, "runs", "report", "s")[0] == 0
     page = Path("s.html").read_text()
-    names = ("s-1", "s-1-r2", "s-1-r3", "s-1-r4", "s-1-r5")
-    assert [name for name in names if f">{name}<" in page] == ["s-1-r3", "s-1-r4", "s-1-r5"]
+    names = ("s-1", "s-1-r2", "s-1-r3", "s-1-r4", "s-1-r5", "s-1-r6")
+    assert [name for name in names if f">{name}<" in page] == ["s-1-r3", "s-1-r4", "s-1-r5", "s-1-r6"]
 
 
 def test_run_that_only_stands_in_the_queue_is_taken_back_from_slurm(

@@ -439,8 +439,14 @@ def test_too_few_open_files_for_one_host_are_refused(open_files: list[tuple[int,
 
 
 def answers(*hosts: str) -> Callable[..., Outcome]:
-    """What runs a playbook in which these hosts have answered."""
-    return lambda *given: Outcome(0, PlayResults(tasks=dict.fromkeys(hosts, 1)))
+    """What runs a playbook in which these hosts answer."""
+
+    def run_once(request: Request, record: Any, on_event: Callable[[Any], None]) -> Outcome:
+        for host in hosts:
+            on_event({"event": "runner_on_start", "event_data": {"host": host}})
+        return Outcome(0, PlayResults())
+
+    return run_once
 
 
 def test_limit_of_open_files_is_not_told_if_it_makes_no_command_slower(

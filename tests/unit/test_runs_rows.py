@@ -106,8 +106,11 @@ def test_words_about_a_loss_in_the_log_of_another_program_say_nothing(
     load: Callable[[str], ModuleType], tmp_path: Path
 ) -> None:
     """The name of a picture is in the log of eval.lua."""
-    make(tmp_path, "x", "loss seems to be exploding.jpg\n", program="eval.lua")
-    assert load("runs.summary").succeeded(load("runs.files").Run(str(tmp_path), "x"))
+    run = make(tmp_path, "x", "loss seems to be exploding.jpg\n", program="eval.lua")
+    succeeded, found = load("runs.summary").succeeded, load("runs.files").Run(str(tmp_path), "x")
+    assert succeeded(found)
+    (run / "run.json").write_text("{damaged")
+    assert not succeeded(found)
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ def succeeded(run):
     """Return whether a run ended well. train.lua ends with 0 also if the loss explodes or is not a number."""
     if not rules.ended_well(run.status()):
         return False
-    if run.read(run.record).get("program") != "train.lua":
+    if run.read(run.record).get("program", "train.lua") != "train.lua":
         return True
     log = read_log(run.log, 1)
     return not log.exploding and log.not_finite is None
