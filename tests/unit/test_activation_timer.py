@@ -816,7 +816,7 @@ def test_next_command_continues_the_same_activation(timer: Run, activate: Run, r
     second = record(root) or {}
     assert (said["did"], said["changed"], current(root)) == ("", False, "b")
     assert (second["former"], second["target"], second["holder"]) == ("a", "b", B)
-    assert second["token"] != first["token"]
+    assert second["token"] == first["token"]  # so that its timer is good for both
     timer("confirmed", holder=B)
     assert (current(root), record(root)) == ("b", None)
 
@@ -845,7 +845,7 @@ def test_before_another_activation_the_host_returns(timer: Run, activate: Run, r
 def test_old_program_does_not_touch_what_a_newer_activation_armed(timer: Run, root: Path, load: Load) -> None:
     timer("armed")
     old = (record(root) or {})["token"]
-    timer("armed", holder=B)
+    timer("armed", "c", holder=B)
     kept = record(root)
     load("activation.program").wait(str(root), old)
     load("activation.program").attempt(str(root), old)
@@ -946,7 +946,7 @@ def test_old_program_does_not_remove_the_units_of_a_newer_activation(
 ) -> None:
     timer("armed")
     old = (record(root) or {})["token"]
-    timer("armed", holder=B)
+    timer("armed", "c", holder=B)
     kept = units(tmp_path)
     load("activation.program").attempt(str(root), old)
     assert (units(tmp_path), len(kept)) == (kept, 3)
@@ -1016,12 +1016,34 @@ def test_program_that_does_not_start_stops_the_activation(
     assert (units(tmp_path), record(root), current(root)) == ([], None, "a")
 
 
-def test_earlier_activation_stays_recorded_if_the_timer_cannot_be_armed_again(
-    timer: Run, activate: Run, root: Path, load: Load, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def no_start(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load("activation.timer").sys, "executable", "/dev/null/python")
+
+
+def full_etc(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: str, *_given: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    monkeypatch.setattr(load("activation.timer"), "write_whole", full)
+
+
+def no_restart(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "bin" / "systemctl"
+    script.write_text(script.read_text().replace("none)", "restart*)"))
+
+
+@pytest.mark.parametrize("broken", [no_start, full_etc, no_restart])
+def test_earlier_activation_stays_recorded_with_its_timer_if_it_cannot_be_armed_again(
+    timer: Run, activate: Run, root: Path, tmp_path: Path, load: Load, monkeypatch: pytest.MonkeyPatch,
+    systemd: Callable[[], list[str]], broken: Callable[[Load, Path, pytest.MonkeyPatch], None],
+) -> None:  # fmt: skip
+    """The host stayed on a generation that nobody had confirmed."""
     timer("armed")
     activate()
-    kept = record(root)
-    monkeypatch.setattr(load("activation.timer").sys, "executable", "/dev/null/python")
-    assert failed(lambda: timer("armed", holder=B))[0] == codes.ACTIVATION_TIMER
+    kept, (link, service, clock) = record(root) or {}, units(tmp_path)
+    broken(load, tmp_path, monkeypatch)
+    assert failed(lambda: timer("armed", holder=B))[0] in (codes.ACTIVATION_TIMER, codes.DISK_FULL)
     assert record(root) == kept
+    assert units(tmp_path) == [link, service, clock]
+    assert words_of(tmp_path / "units" / service, "ExecStart")[-1] == kept["token"]
+    assert systemd()[-1] == f"start {clock}"

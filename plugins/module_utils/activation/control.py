@@ -49,7 +49,11 @@ def arm(root, target, holder, cuda, limit, expected=()):
             return did, ""
         former = continued["former"] if continued else Generations(root).current()
         swaps = continued["restores"] if continued else restores(cuda)
-        return did, _start(root, records.new(holder, former, target, cuda, swaps, limit), continued)
+        record = records.new(holder, former, target, cuda, swaps, limit)
+        if continued:
+            # A timer that is armed already stays good, also if this command is killed or cannot arm it again.
+            record["token"] = continued["token"]
+        return did, _start(root, record, continued)
 
 
 def _is_continued(root, earlier, target, cuda):
@@ -62,7 +66,7 @@ def _is_continued(root, earlier, target, cuda):
 def _start(root, record, earlier):
     """Write the program and the record, and arm the timer. Returns the timer in words.
 
-    If that fails, the record is the earlier one again.
+    If that fails, the record and the timer are the earlier ones again.
     """
     try:
         timer.write_program(root)
@@ -71,8 +75,10 @@ def _start(root, record, earlier):
     except Exception as error:
         if earlier:
             records.write(root, earlier)
+            timer.keep(root)
         else:
             records.clear(root)
+            timer.disarm(root)
         if isinstance(error, (IOError, OSError)):
             raise timer.refusal("%s: %s" % (error.filename, error.strerror), codes.of_errno(error.errno))
         raise

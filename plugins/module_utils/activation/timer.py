@@ -95,7 +95,7 @@ def command(root, token):
 def arm(root, record):
     """Arm the timer for a record that was written. Returns it in words.
 
-    StackError with the code ACTIVATION_TIMER if it cannot be armed; then nothing of it is left.
+    StackError with the code ACTIVATION_TIMER if it cannot be armed; then a part of its units may be written.
     """
     argv = command(root, record["token"])
     try:
@@ -106,11 +106,7 @@ def arm(root, record):
         for words in (["daemon-reload"], ["restart", name_of(root) + ".timer"]):
             _systemctl(*words)
     except (IOError, OSError) as error:
-        disarm(root)
         raise refusal("%s: %s" % (error.filename or argv[0], error.strerror), codes.of_errno(error.errno))
-    except StackError:
-        disarm(root)
-        raise
     return "timer of systemd %s" % name_of(root)
 
 
@@ -173,6 +169,12 @@ def _escaped(text):
 
 def _quoted(path):
     return '"%s"' % _escaped(path).replace('"', '\\"')
+
+
+def keep(root):
+    """Start systemd's timer if an attempt to arm it again has stopped it. A process still waits. Raises nothing."""
+    if uses_systemd():
+        output_of(["systemctl", "start", name_of(root) + ".timer"], environment=login_path())
 
 
 def disarm(root):
