@@ -13,7 +13,7 @@ import typer
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision import whole_file
 from neuraltalk_provision.cli import options
-from neuraltalk_provision.cli.run import Gpu, Memory
+from neuraltalk_provision.cli.run import Gpu, Memory, refuse_without_effect
 from neuraltalk_provision.cli.runs import Host, Id, is_id, when
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, UsageError, naming
 from neuraltalk_provision.output import Output
@@ -67,6 +67,10 @@ def verify_(
 
     The exit code is 1 if a gate is red.
     """
+    if not evaluate and (gpu is not None or gpu_memory is not None):
+        raise UsageError(
+            "--gpu and --gpu-memory have no effect with --no-evaluate", advice="Leave them out, or --no-evaluate."
+        )
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     given = envelopes.read(envelope) if envelope else None
@@ -75,6 +79,7 @@ def verify_(
     if run.health.state in health.ALIVE:
         raise UsageError(f"{run.id} is {run.health.state}: a verdict needs a training that has ended")
     card = gpu if gpu is not None else AUTO if run.card else spec.PROCESSOR
+    refuse_without_effect("ssh", None, card, gpu_memory)
     (run,) = hosts.details([run], chosen)
     evaluation = None
     if evaluate and run.models:

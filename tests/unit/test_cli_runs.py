@@ -331,6 +331,22 @@ def test_verdict_is_a_table_with_its_evidence_and_a_code(
     assert (code, "a verdict needs a training that has ended" in err) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--gpu none --gpu-memory 5000", "--gpu-memory has an effect only with --gpu"),
+        ("--no-evaluate --gpu 0", "--gpu and --gpu-memory have no effect with --no-evaluate"),
+        ("--no-evaluate --gpu-memory 0", "--gpu and --gpu-memory have no effect with --no-evaluate"),
+    ],
+)
+def test_options_of_the_evaluation_without_effect_are_refused(
+    capsys: Capture, hosts: Hosts, words: str, message: str
+) -> None:
+    hosts(told())
+    code, _, err = provision(capsys, "runs", "verify", "base", "--plan", *words.split())
+    assert (code, message in err) == (2, True), err
+
+
 def test_envelope_that_is_none_is_refused_with_its_place(capsys: Capture, hosts: Hosts) -> None:
     hosts(told())
     Path("e.yml").write_text("name: x\nranges: {loss: [{iteration: 5, least: 2, most: 1}]}\n")
