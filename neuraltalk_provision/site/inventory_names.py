@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Collection, Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ _MOST = 1 << 28
 """Bytes that are read of an inventory."""
 _NO_HOST = ("auto", "none")
 _OF_PATTERNS = frozenset("*?[]:,&!~@")
+_WITH_SIGN = re.compile(r"[!&][^\s!&,:;\[\]]+")
 _ADVICE = "`ansible-inventory -i INVENTORY --graph` lists its hosts and groups. No host was asked."
 
 
@@ -77,26 +79,29 @@ def refuse_unknown(settings: Settings, host: str) -> None:
         )
 
 
-@functools.cache
-def refuse_ambiguous(inventory: Inventory, doubles: tuple[str, ...]) -> None:
-    """UsageError if one of these names is that of a host and of a group that has other hosts.
+def refuse_ambiguous(inventory: Inventory, limit: Sequence[str]) -> None:
+    """UsageError if --limit has ! or & before a name that is that of a host and of a group that is not this host alone.
 
-    In --limit Ansible takes it for the group, so that other hosts would be changed than the one that is meant.
+    There Ansible takes it for the group: `!web` leaves in the host web. Otherwise it takes the name for the host alone.
     """
+    if names := tuple(dict.fromkeys(_WITH_SIGN.findall(",".join(limit)))):
+        _refuse_ambiguous(inventory, names)
+
+
+@functools.cache
+def _refuse_ambiguous(inventory: Inventory, signed: tuple[str, ...]) -> None:
     names = _read(inventory)
-    others = {name: sorted(names.groups.get(name, frozenset()) - {name}) for name in doubles} if names else {}
-    wrong = [
-        f"{inventories.named(inventory)} has a host and a group with the name {name}, and the group has other hosts: "
-        f"{named(hosts)}"
-        for name, hosts in others.items()
-        if hosts
-    ]
-    if wrong:
-        raise UsageError(
-            "\n".join(wrong),
-            advice="Give the host or the group another name: in --limit, Ansible takes this name for the group, so "
-            "that nothing can be done on this host alone.",
-        )
+    if names is None:
+        return
+    for one in signed:
+        host, members = one[1:], names.groups.get(one[1:])
+        if host in names.hosts and members not in (None, {host}):
+            raise UsageError(
+                f"--limit {one}: {inventories.named(inventory)} has a host and a group with the name {host}. After "
+                f"{one[0]}, Ansible takes the name for the group, which has {named(sorted(members)) or 'no host'}",
+                advice="List the hosts by their names instead, or give the host or the group another name. Nothing was "
+                "done on any host.",
+            )
 
 
 def hosts(settings: Settings) -> frozenset[str] | None:

@@ -15,7 +15,6 @@ from neuraltalk_provision.site.events import Failure, PlayResults
 # A range as in inventories. In a pattern, Ansible reads it as the position of hosts in a group.
 _RANGE = re.compile(r"(?P<before>[^,\s]*)\[(?P<first>\d{1,9})[:-](?P<last>\d{1,9})\](?P<after>[^,\s]*)")
 _UNMATCHED = re.compile(r"Could not match supplied host pattern,\s+ignoring:\s+([^\n]{1,300})")
-_DOUBLE = re.compile(r"Found both group and host with same name:\s+(\S+)")
 OF_THE_USER = frozenset({"state.yml", "runs.yml", "run.yml", "run_info.yml", "push_check.yml"})
 """The playbooks whose limit a user wrote. That of the others consists of hosts that the inventory had before."""
 REMOVED = "the inventory does not have it any more"
@@ -102,11 +101,6 @@ def unfinished(
         f"whether Ansible can read the inventory with its group_vars and host_vars{also}. The log has all that Ansible "
         "printed.",
     )
-
-
-def doubles(text: str) -> tuple[str, ...]:
-    """The names that a host and a group have, as Ansible warns of them."""
-    return tuple(sorted(set(_DOUBLE.findall(text))))
 
 
 def with_removed(code: int, results: PlayResults, playbook: str, hosts: Sequence[str]) -> tuple[int, PlayResults]:

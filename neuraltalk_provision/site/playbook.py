@@ -117,6 +117,7 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
     limits.refuse_empty(request.limit)
     ansible_environment.refuse_prompts()
     _refuse_not_utf8({**named, "--limit": ",".join(request.limit)})
+    inventory_names.refuse_ambiguous(request.inventory, request.limit)
     record = Recorder(request.variables)
     possible, wanted = limits.forks(request.forks), request.forks
     request = replace(request, forks=possible)
@@ -295,8 +296,6 @@ def _refuse_unfinished(outcome: Outcome, request: Request) -> None:
     refusal = play_errors.error(early, named, request.limit, place)
     if refusal:
         raise refusal
-    if doubles := play_errors.doubles(early):
-        inventory_names.refuse_ambiguous(request.inventory, doubles)
     finished = outcome.results.finished and not outcome.rc & ~ENDED
     if not finished or (outcome.rc and not outcome.results.failures):
         files = [] if outcome.results.tasks and finished else variable_files.unreadable(request.inventory)

@@ -173,23 +173,37 @@ def test_pattern_for_the_host_of_a_run_is_left_to_ansible(inventory: Path) -> No
     inventory_names.refuse_unknown(Settings(inventory=inventory.parent / "none.yml"), "node9")
 
 
+DOUBLES = {
+    "all": {"hosts": ["web", "db", "gpu", "x"], "children": ["web", "db", "gpu"]},
+    "web": {"hosts": ["web2", "web3"]},
+    "db": {"hosts": ["db"]},
+}
+
+
 @pytest.mark.parametrize(
-    ("hosts", "reason"),
+    ("limit", "means"),
     [
-        ("{web: {}}", ""),
-        ("{web: {}, web2: {}, web3: {}}", "and the group has other hosts: web2, web3"),
-        ("{node1: {}}", "and the group has other hosts: node1"),
+        (("web",), ""),
+        (("web", "x"), ""),
+        (("x", "!db"), ""),
+        (("all:!x",), ""),
+        (("x", "!web"), "web2, web3"),
+        (("all:&web",), "web2, web3"),
+        (("!gpu",), "no host"),
     ],
 )
-def test_name_of_a_host_that_means_a_group_in_a_limit_is_refused(tmp_path: Path, hosts: str, reason: str) -> None:
-    """The first wave was one host, and the whole group was activated."""
-    file = tmp_path / "hosts.yml"
-    file.write_text(f"all: {{hosts: {{web: {{}}}}, children: {{web: {{hosts: {hosts}}}}}}}\n")
-    heard = [{"event": "warning", "stdout": "[WARNING]: Found both group and host with same name:\nweb"}]
-    outcome = playbook.Outcome(0, events.read([*heard, {"event": "playbook_on_stats"}]))
-    request = playbook.Request("state.yml", file)
-    if not reason:
-        return playbook._refuse_unfinished(outcome, request)
-    with pytest.raises(UsageError, match=f"has a host and a group with the name web, {reason}$"):
-        playbook._refuse_unfinished(outcome, request)
-    return None
+def test_name_of_a_host_that_means_a_group_in_a_limit_is_refused_before_anything_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: tuple[str, ...], means: str
+) -> None:
+    """A run on the host web was started and then called an error, and `--limit '!web'` left the host in."""
+    file, ran = tmp_path / "hosts.yml", playbook.Outcome(0, events.read([{"event": "playbook_on_stats"}]))
+    file.touch()
+    asked: list[object] = []
+    monkeypatch.setattr(ansible_inventory, "read", lambda *_: DOUBLES)
+    monkeypatch.setattr(playbook, "_run_once", lambda *given: asked.append(given) or ran)
+    if means:
+        with pytest.raises(UsageError, match=f"Ansible takes the name for the group, which has {means}$"):
+            playbook.run(playbook.Request("run.yml", file, limit=limit))
+    else:
+        playbook.run(playbook.Request("run.yml", file, limit=limit))
+    assert len(asked) == (not means)
