@@ -188,6 +188,16 @@ def test_file_that_cannot_be_moved_is_reported(
     ]
 
 
+@pytest.mark.parametrize("name", ["below", "link", ".", "below/.."])
+def test_directory_stays_with_all_its_pictures(module: ModuleType, folder: Path, tmp_path: Path, name: str) -> None:
+    """A captions file can name a directory of good pictures."""
+    (folder / "link").symlink_to("below")
+    before, aside = everything(folder), tmp_path / "aside"
+    with module.Quarantine(str(folder), str(aside)) as quarantine:
+        assert quarantine.add(name, "it is a directory") == "it is a directory, and only files are moved"
+    assert (everything(folder), (aside / "quarantine.jsonl").read_text()) == (before, "")
+
+
 @pytest.mark.parametrize("place", [".", "..", "../other/../ops' pictures"])
 def test_folder_that_contains_the_data_is_refused(module: ModuleType, folder: Path, place: str) -> None:
     (folder.parent / "other").mkdir()

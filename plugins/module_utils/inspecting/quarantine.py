@@ -79,6 +79,8 @@ class Quarantine(object):
         inside = os.path.relpath(os.path.normpath(source), self.root)
         if inside.split(os.sep)[0] == os.pardir:
             return "it is not below %s" % printed(self.root)
+        if os.path.isdir(source):
+            return "it is a directory, and only files are moved"
         try:
             target = free_name(os.path.join(self.folder, inside))
             make_directory(os.path.dirname(target))
