@@ -14,6 +14,7 @@ NUMBERS = "it is damaged: width, height and maximum are not in its first 4096 by
 ENDS = "it is truncated: the file ends before the header of the %s does"
 LATE = "it is damaged: no frame header (SOF) in the first 2000 segments of the JPEG"
 BOMB = "its header asks for 100000 x 100000 pixels, more than the 178956970 that are decoded (a decompression bomb)"
+STRIP = "and no side may have more than 699050: resizing it would need too much memory (a decompression bomb)"
 APPLE = "it is a PNG in the format of iPhone programs (CgBI), which other programs cannot read"
 NO_FRAME = "it is damaged: the JPEG has no frame header (SOF) before its pixels"
 STRAY = "it is damaged: no marker of the JPEG's header in 65536 bytes"
@@ -41,6 +42,7 @@ def jpeg(width: int = 3, height: int = 2, before: bytes = b"") -> bytes:
         (jpeg().replace(b"\xff\xc0", b"\xff\xc2"), ("JPEG", 3, 2)),
         (jpeg(before=b"\xff\xe2\xff\xff" + bytes(65533)), ("JPEG", 3, 2)),
         (png(7, 5), ("PNG", 7, 5)),
+        (png(255, 699050), ("PNG", 255, 699050)),
         (b"P6 1 2 255 abcdef", ("PPM", 1, 2)),
         (b"P5\n# a comment 9\n4 # another\n3\n65535\n", ("PGM", 4, 3)),
         (b"P3 1 1 1\n0 1 1", ("PPM", 1, 1)),
@@ -86,6 +88,8 @@ def test_kind_and_size_are_read_from_the_header(module: ModuleType, content: byt
         (png(first=b"IDAT"), "not decodable", "it is damaged: the first chunk of the PNG is not its header (IHDR)"),
         (png(first=b"CgBI"), "not decodable", APPLE),
         (png(100000, 100000), "decompression bomb", BOMB),
+        (png(1, 699051), "decompression bomb", "it is 1 pixels wide and 699051 high, " + STRIP),
+        (png(699051, 3), "decompression bomb", "it is 699051 pixels wide and 3 high, " + STRIP),
         (b"GIF89a\1", "truncated", ENDS % "GIF"),
     ],
 )  # fmt: skip

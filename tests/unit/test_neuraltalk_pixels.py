@@ -139,6 +139,7 @@ BROKEN = {
     "BMP, cut": (bmp(37, 29)[:100], "truncated"),
     "TIFF, cut": (tiff(37, 29, 8, 1, sample(37 * 29))[:90], ""),
     "TIFF, a bomb": (tiff(60_000, 60_000, 8, 1, bytes(10)), "bomb"),
+    "TIFF, a strip that becomes huge when it is resized": (tiff(700_000, 3, 8, 1, bytes(10)), "too much memory"),
     "EPS, which Pillow hands to a program": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not a picture"),
     "HEIF": (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIF"),
     "WEBP, damaged": (b"RIFF\x10\0\0\0WEBPVP8 \x04\0\0\0\1\2\3\4", ""),

@@ -16,6 +16,8 @@ import struct
 
 MOST_PIXELS = 178956970
 """Pixels above which Pillow refuses a picture as a decompression bomb: twice its MAX_IMAGE_PIXELS."""
+LONGEST_SIDE = MOST_PIXELS // 256
+"""Pixels of a side above which a picture is refused. Between the two steps of resizing a narrow one, it is 256 wide."""
 LOADED = ("JPEG", "PNG", "PPM", "PGM")
 """The kinds that image.load reads. The name of the file does not matter."""
 MOST_SEGMENTS = 2000
@@ -93,12 +95,18 @@ def header(file):
 
 
 def refuse_size(width, height):
-    """Raise Unusable for a picture without pixels, or with more pixels than are decoded."""
+    """Raise Unusable for a picture without pixels, or one that needs too much memory to be decoded or resized."""
     if width <= 0 or height <= 0:
         raise Unusable("it is %d pixels wide and %d high: it has no pixels" % (width, height), "zero-sized")
     if width * height > MOST_PIXELS:
         message = "its header asks for %d x %d pixels, more than the %d that are decoded (a decompression bomb)"
         raise Unusable(message % (width, height, MOST_PIXELS), "decompression bomb")
+    if max(width, height) > LONGEST_SIDE:
+        message = (
+            "it is %d pixels wide and %d high, and no side may have more than %d: resizing it would need too much "
+            "memory (a decompression bomb)"
+        )
+        raise Unusable(message % (width, height, LONGEST_SIDE), "decompression bomb")
 
 
 def cut_short(kind):
