@@ -11,7 +11,7 @@ import typer
 
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
-from neuraltalk_provision.errors import EXIT_FINE, InterruptError, UsageError
+from neuraltalk_provision.errors import EXIT_FINE, InterruptError, ProvisionError, UsageError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.base import plain
 from neuraltalk_provision.results.one_run import SetAside
@@ -183,6 +183,8 @@ def submit(
                 raise
             every = [run for one in sets for run in one]
             raise interrupted(every, [str(job["id"]) for job in jobs], {"jobs": jobs}) from None
+        except ProvisionError as error:
+            raise (not_all_submitted(error, runs[0], len(sets), jobs) if jobs else error) from None
         jobs.append({"id": submitted.id, "job": submitted.job, "host": host})
         output.say(f"{submitted.id} is Slurm job {submitted.job}")
     if not plan:
@@ -200,6 +202,21 @@ def interrupted(every: Sequence[RunSpec], done: Sequence[str], document: Mapping
         f"{': ' * bool(done)}{', '.join(done)}; one more may have been started",
         advice=f"`provision runs list` shows which there are; `provision runs stop {sweep}` ends all of them.",
         document=document,
+    )
+
+
+def not_all_submitted(
+    error: ProvisionError, failed: RunSpec, total: int, jobs: Sequence[Mapping[str, object]]
+) -> ProvisionError:
+    """The error for a sweep of which some jobs were submitted to Slurm before that of `failed`."""
+    done = ", ".join(f"{job['id']} (Slurm job {job['job']})" for job in jobs)
+    were = "was" if len(jobs) == 1 else "were"
+    stop = f"`provision runs list` shows the runs; `provision runs stop {failed.sweep}` ends all of them."
+    return type(error)(
+        f"{failed.id}: {error.message}\nOf {total} jobs of the sweep {failed.sweep}, {len(jobs)} {were} submitted "
+        f"before: {done}. After this error, no other one was submitted.",
+        advice=f"{error.advice} {stop}".strip(),
+        document={**error.document, "jobs": jobs},
     )
 
 

@@ -192,6 +192,32 @@ def test_sweep_goes_to_slurm_as_a_job_for_each_combination(
     assert (code, "no host is given" in err) == (2, True)
 
 
+@pytest.mark.parametrize("accepted", [0, 2])
+def test_sweep_of_which_slurm_refuses_a_job_tells_which_were_submitted(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, accepted: int
+) -> None:
+    """Nothing named the jobs that run."""
+
+    def submit(runs: Sequence[RunSpec], *_: object) -> SubmittedRun:
+        if runs[0].id == f"s-{accepted + 1}":
+            raise HostError("login: Job violates limit", advice="Ask.", document={"failures": [{"host": "login"}]})
+        return SubmittedRun(id=runs[0].id, job="4" + runs[0].id[-1])
+
+    monkeypatch.setattr(runs_of_hosts, "submit", submit)
+    code, out, _ = provision(capsys, "sweep", sweep_file(), "--launcher", "slurm", "--host", "login", "--json")
+    told = json.loads(out)
+    assert (code, told["kind"], told["failures"]) == (1, "HostError", [{"host": "login"}])
+    if not accepted:
+        assert (told["error"], told["advice"]) == ("login: Job violates limit", "Ask.")
+        return
+    assert told["error"] == (
+        "s-3: login: Job violates limit\nOf 4 jobs of the sweep s, 2 were submitted before: s-1 (Slurm job 41), "
+        "s-2 (Slurm job 42). After this error, no other one was submitted."
+    )
+    assert told["advice"] == "Ask. `provision runs list` shows the runs; `provision runs stop s` ends all of them."
+    assert [job["job"] for job in told["jobs"]] == ["41", "42"]
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
