@@ -51,7 +51,12 @@ def prepare(
         float | None, typer.Option("--test_share", "--test-share", help="Instead of --num_test: a share.")
     ] = None,
     split_column: Annotated[
-        str, typer.Option("--split_column", "--split-column", help="The column that contains train, val or test.")
+        str,
+        typer.Option(
+            "--split_column",
+            "--split-column",
+            help="The column that contains train, val or test; - ignores the splits in the captions file.",
+        ),
     ] = "",
     file_column: Annotated[
         str,

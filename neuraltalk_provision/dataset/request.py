@@ -27,7 +27,7 @@ class Prepare:
     """The request to make a data set. The names are those of prepro.py's options; paths are absolute.
 
     Pictures for validation and test are chosen by number (`num_val`, `num_test`), by share, by a column of the captions
-    file (`split_column`), or by Karpathy's split.
+    file (`split_column`; `-` ignores the splits in that file), or by Karpathy's split.
     """
 
     input_json: tuple[str, ...]
@@ -126,7 +126,7 @@ def _check_splits(request: Prepare) -> None:
     ways = {
         "--num_val": by_number,
         "--val_share": by_share,
-        "--split_column": bool(request.split_column),
+        "--split_column": request.split_column not in ("", data.NO_SPLITS),
         "--karpathy_split": bool(request.karpathy_split),
     }
     given = [name for name, is_given in ways.items() if is_given]

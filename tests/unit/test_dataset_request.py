@@ -27,6 +27,7 @@ def test_request_has_prepros_names_and_is_what_json_can_hold() -> None:
         ASKED,
         replace(ASKED, num_val=None, val_share=0.1, test_share=0.1),
         replace(ASKED, num_val=None, split_column="part"),
+        replace(ASKED, split_column="-"),
         replace(ASKED, num_val=None, karpathy_split="/d/dataset_coco.json"),
         replace(ASKED, num_val=0, num_test=3, jobs=64, word_count_threshold=0, max_length=1),
         replace(ASKED, input_json=('/d/it\'s "quoted" $HOME.json',), images_root="/d/Bilder für alle"),
@@ -41,6 +42,7 @@ def test_request_that_can_be_met_is_accepted(asked: Prepare) -> None:
     [
         ({"input_json": ()}, "no captions are given"),
         ({"num_val": None}, "no option chooses the pictures for validation"),
+        ({"num_val": None, "split_column": "-"}, "no option chooses the pictures for validation"),
         ({"val_share": 0.1}, "--num_val and --val_share choose the validation pictures in two ways"),
         ({"split_column": "part"}, "--num_val and --split_column"),
         ({"num_val": None, "split_column": "part", "karpathy_split": "/d/k"}, "--split_column and --karpathy_split"),

@@ -12,13 +12,12 @@ import collections
 
 from ..pictures.files import printed
 from ..host.texts import as_text
+from ..rules.data import NO_SPLITS
 
 FILE = ("file_path", "file_name", "filename", "file", "image_path", "image_name", "image", "img", "path")
 CAPTION = ("captions", "caption", "text", "sentences", "sentence", "comment")
 SPLIT = ("split",)
 ID = ("image_id", "id")
-IGNORED = "-"
-"""Value of --split-column with which the splits in the source are ignored."""
 _MOST_KNOWN = 1000
 
 Chosen = collections.namedtuple("Chosen", "file caption split id")
@@ -29,12 +28,12 @@ class Columns(object):
     """Finds columns by the names that the user gave, else by the usual names, in upper or lower case."""
 
     def __init__(self, file="", caption="", split=""):
-        self.split = as_text(split) if split != IGNORED else ""
+        self.split = as_text(split) if split != NO_SPLITS else ""
         splits = (self.split,) if self.split else SPLIT
         self.names = (
             (as_text(file),) if file else FILE,
             (as_text(caption),) if caption else CAPTION,
-            splits if split != IGNORED else (),
+            splits if split != NO_SPLITS else (),
             ID,
         )
         self.wanted = self._wanted()

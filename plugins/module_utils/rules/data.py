@@ -19,5 +19,7 @@ WORD_COUNT_THRESHOLD = 5
 WORDS, CHARS = "words", "chars"
 """What a caption is split into; by default words."""
 TOKENS = (WORDS, CHARS)
+NO_SPLITS = "-"
+"""The name of a column with which `split_column` ignores the splits in the captions file."""
 SHARES = ("val_share", "test_share")
 """The options for the share of the pictures in the splits val and test."""
