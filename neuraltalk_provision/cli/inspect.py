@@ -52,7 +52,7 @@ def inspect(
 ) -> int:
     """Report every picture, caption and label that will not load, and why.
 
-    The exit code is 1 if there is one. PATH can also be a finished data set.
+    The exit code is 1 if there is one, or if --undo could not move a file back. PATH can also be a finished data set.
     """
     absolute = data.absolute_for(host)
     request = Inspect(
@@ -69,4 +69,4 @@ def inspect(
     if result is None:
         return EXIT_FINE
     output.result(result)
-    return EXIT_FAILED if result.get("faults") else EXIT_FINE
+    return EXIT_FAILED if result.get("faults") or result.get("left") else EXIT_FINE

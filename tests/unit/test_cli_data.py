@@ -91,6 +91,14 @@ def test_inspection_that_finds_something_ends_with_1_and_names_the_file_of_all_f
     assert Path(here[1][1]["result"]).parent.is_dir()
 
 
+@pytest.mark.parametrize(("left", "expected"), [([], 0), ([{"file": "/d/a.jpg", "reason": "it is missing"}], 1)])
+def test_files_that_were_not_moved_back_end_with_1(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, left: list[dict[str, str]], expected: int
+) -> None:
+    monkeypatch.setattr(program, "run", lambda *given: {"moved_back": 1, "left": left})
+    assert provision(capsys, "data", "inspect", "/d", "--undo", "/q/quarantine.jsonl")[0] == expected
+
+
 def test_on_a_host_it_is_a_run_with_paths_as_they_were_given(capsys: Capture, on_host: dict[str, Any]) -> None:
     words = "--input_json /d/raw.json --images_root /d --output_json /d/t.json --output_h5 /d/t.h5 --num_val 1".split()
     code, out, _ = provision(capsys, "data", "prepare", "--host", "one", "--id", "coco", *words, "--json")
