@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -116,7 +117,7 @@ def _findings() -> Path:
             f"there is no directory for the findings: {reason}",
             advice="Give a file with --findings, or set XDG_STATE_HOME to a directory that you may write.",
         ) from None
-    return folder / time.strftime("%Y%m%d-%H%M%S.jsonl")
+    return folder / time.strftime("%Y%m%d-%H%M%S-PID.jsonl").replace("PID", str(os.getpid()))
 
 
 def _on_host(spec: RunSpec, host: str, settings: Settings, output: Output, detach: bool) -> Mapping[str, Any] | None:

@@ -38,7 +38,8 @@ def inspect(
         Path | None,
         typer.Option(
             "--findings",
-            help="Without --host: the file for all findings, JSON Lines. Default: a new file, whose path is printed.",
+            help="Without --host: the file for all findings, JSON Lines; it must not exist. "
+            "Default: a new one, whose path is printed.",
         ),
     ] = None,
     jobs: data.Jobs = 0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -87,7 +88,7 @@ def test_inspection_that_finds_something_ends_with_1_and_names_the_file_of_all_f
     assert provision(capsys, "data", "inspect", "pictures", "--findings", tmp_path / "found.jsonl")[0] == 1
     assert here[0][1]["result"] == str(tmp_path / "found.jsonl")
     assert provision(capsys, "data", "inspect", "pictures")[0] == 1
-    assert here[1][1]["result"].endswith(".jsonl")
+    assert here[1][1]["result"].endswith(f"-{os.getpid()}.jsonl")
     assert Path(here[1][1]["result"]).parent.is_dir()
 
 

@@ -45,3 +45,12 @@ def test_file_that_cannot_be_written_is_an_error(module: ModuleType, tmp_path: P
         module.Findings(str(tmp_path / place)) as found,
     ):
         found.fault("a", "", "empty", "it is empty")
+
+
+def test_file_that_exists_is_not_overwritten(module: ModuleType, tmp_path: Path) -> None:
+    """`inspect cap.csv --findings cap.csv` destroyed the captions."""
+    file = tmp_path / "cap.csv"
+    file.write_text("file,caption\n")
+    with pytest.raises(module.StackError, match=r"cap\.csv exists already, and findings are written"):
+        module.Findings(str(file))
+    assert file.read_text() == "file,caption\n"

@@ -64,6 +64,7 @@ def inspect(module: ModuleType, tmp_path: Path) -> Inspect:
     def inspect(path: Path | str, **more: Any) -> dict[str, Any]:
         output: list[str] = []
         result = tmp_path / "findings.jsonl"
+        result.unlink(missing_ok=True)
         request = {"path": str(path), "images_root": "", "input_json": "", "quarantine": "", "undo": "", "jobs": 2}
         answer = module.inspect({**request, "result": str(result), **more}, output.append)
         json.dumps(answer)

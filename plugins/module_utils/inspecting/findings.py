@@ -10,6 +10,7 @@ __metaclass__ = type
 
 import io
 import json
+import os
 
 from .found import in_words
 from ..pictures.files import printed, shown
@@ -24,13 +25,16 @@ class Findings(object):
     """A file of JSON Lines with one finding each: file, place in it, fault (the kind of finding), reason, remark.
 
     `remark` is true for a finding that is harmless by itself. It has the methods of Found and can be used instead of
-    one. StackError if the file cannot be written.
+    one. StackError if the file exists already, so that no captions are overwritten, or if it cannot be written.
     """
 
     def __init__(self, path):
         self.path = path
         self.counts = {"faults": {}, "remarks": {}}  # type: dict[str, dict[str, int]]
         self.first = []
+        if os.path.isfile(path):
+            message = "%s exists already, and findings are written to a new file: choose another name with --findings"
+            raise StackError(message % printed(path))
         try:
             self.file = io.open(path, "wb", 0)  # unbuffered, so that closing it cannot fail to write
         except (IOError, OSError) as error:
