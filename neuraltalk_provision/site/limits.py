@@ -6,7 +6,7 @@ import contextlib
 import errno
 import re
 import resource
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from neuraltalk_provision.errors import UsageError, raise_limit
@@ -61,8 +61,25 @@ def forks(wanted: int) -> int:
     return max(1, min(wanted, (raised - OTHER_FILES) // FILES_OF_A_FORK))
 
 
-def fewer(possible: int, wanted: int) -> str:
-    """What to say if `forks` gave fewer than it was asked for."""
+class AtOnce:
+    """How many hosts a playbook works on at once; tells it if these are fewer than wanted, so that hosts wait."""
+
+    def __init__(self, wanted: int, tell: Callable[[str], None]) -> None:
+        """Raises UsageError if no host is possible; see `forks`."""
+        self.forks = forks(wanted)
+        self._wanted = wanted
+        self._tell = tell
+        self._begun: set[str] = set()
+
+    def begins(self, host: str) -> None:
+        """The playbook begins with a host, or goes on with it; nothing if the name is empty."""
+        if host and host not in self._begun:
+            self._begun.add(host)
+            if self.forks < min(self._wanted, len(self._begun)):
+                self._tell(_fewer(self.forks, self._wanted))
+
+
+def _fewer(possible: int, wanted: int) -> str:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return (
         f"{_may_open(hard)}, so this command works on at most {counted(possible)} at once, and not on {wanted} "

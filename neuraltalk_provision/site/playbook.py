@@ -119,16 +119,11 @@ def run(request: Request, on_event: Callable[[events.Event], None] = lambda even
     _refuse_not_utf8({**named, "--limit": ",".join(request.limit)})
     inventory_names.refuse_ambiguous(request.inventory, request.limit)
     record = Recorder(request.variables)
-    possible, wanted = limits.forks(request.forks), request.forks
-    request = replace(request, forks=possible)
-    asked: set[str] = set()
+    at_once = limits.AtOnce(request.forks, record.once)
+    request = replace(request, forks=at_once.forks)
 
     def noted(event: events.Event) -> None:
-        host = events.host_of(event)
-        if host and host not in asked:
-            asked.add(host)
-            if possible < min(wanted, len(asked)):
-                record.once(limits.fewer(possible, wanted))
+        at_once.begins(events.host_of(event))
         on_event(event)
 
     outcome = _run_once(request, record, noted)
