@@ -15,8 +15,8 @@ ARCHITECTURE = machines.SAME[1]
 """What apt calls the machine type that everything is built for."""
 _SCHEMES = ("https", "http", "file", "copy")
 _NOT_USED = re.compile(r"-(backports|proposed)\b")
-_OTHER_PLACES = re.compile(r"cdrom:|https?://esm\.ubuntu\.com[:/]")
-"""Disks, and Ubuntu Pro: each machine has logins of its own for it, which apt alone knows."""
+_OTHER_PLACES = re.compile(r"cdrom:|https?://esm\.")
+"""Disks, and Ubuntu Pro (its server is called esm): each machine has logins of its own, which apt alone knows."""
 _OTHER_WORDS = frozenset({"no", "false", "without", "off", "disable", "0"})
 
 

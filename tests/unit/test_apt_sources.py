@@ -106,20 +106,20 @@ def test_sources_of_ubuntu_pro_are_not_used() -> None:
     """apt has a login for each of them in /etc/apt/auth.conf.d, curl has not: it could not move their packages."""
     pro = """# Written by ubuntu-pro-client
 Types: deb
-URIs: https://esm.ubuntu.com/apps/ubuntu
+URIs: https://esm.example.org/apps/ubuntu
 Suites: noble-apps-security noble-apps-updates
 Components: main
 Signed-By: /usr/share/keyrings/ubuntu-pro-esm-apps.gpg
 
 Types: deb
-URIs: http://archive.ubuntu.com/ubuntu/
+URIs: http://packages.example.org/ubuntu/
 Suites: noble noble-updates
 Components: main
 Signed-By: /usr/share/keyrings/ubuntu-archive-keyring.gpg
 """
-    older = "deb https://esm.ubuntu.com/infra/ubuntu noble-infra-security main\n"
+    older = "deb https://esm.example.org/infra/ubuntu noble-infra-security main\n"
     found = apt_sources.of_release([*apt_sources.parse_deb822(pro), *apt_sources.parse_list(older)], ["noble"])
-    assert [one.uris for one in found] == [("http://archive.ubuntu.com/ubuntu/",)]
+    assert [one.uris for one in found] == [("http://packages.example.org/ubuntu/",)]
 
 
 def test_address_with_a_password_is_refused_without_showing_it() -> None:
