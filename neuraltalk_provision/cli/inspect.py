@@ -38,7 +38,7 @@ def inspect(
         Path | None,
         typer.Option(
             "--findings",
-            help="Without --host: the file for all findings, JSON Lines; it must not exist. "
+            help="Without --host: the file for all findings, JSON Lines; it must not exist yet. "
             "Default: a new one, whose path is printed.",
         ),
     ] = None,

@@ -23,7 +23,7 @@ from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import advice
 
 CUDNN = "cudnn"
-"""The value of -backend that not every stack has."""
+"""The value of -backend for which the stack needs the cudnn rock."""
 
 
 def sweep(

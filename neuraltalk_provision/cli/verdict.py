@@ -205,8 +205,9 @@ def _of_sweep(
     runs = hosts.details([run for line in lines for run in line], settings, points=verify.POINTS, samples=1)
     known = {(run.host, run.id): run for run in runs}
     latest: dict[tuple[str, str, str], int] = {}
-    for run in (run for run in swept if run.begun):
-        latest[_continues(run)] = max(run.started, latest.get(_continues(run), 0))
+    for run in swept:
+        if run.begun:
+            latest[_continues(run)] = max(run.started, latest.get(_continues(run), 0))
     lines = [
         line
         for line in (tuple(known[run.host, run.id] for run in line) for line in lines)

@@ -62,17 +62,17 @@ def forks(wanted: int) -> int:
 
 
 class AtOnce:
-    """How many hosts a playbook works on at once; tells it if these are fewer than wanted, so that hosts wait."""
+    """How many hosts a playbook works on at once. The user is told if these are so few that other hosts wait."""
 
     def __init__(self, wanted: int, tell: Callable[[str], None]) -> None:
-        """Raises UsageError if no host is possible; see `forks`."""
+        """`tell` shows a text to the user. Raises UsageError if not even one host is possible; see `forks`."""
         self.forks = forks(wanted)
         self._wanted = wanted
         self._tell = tell
         self._begun: set[str] = set()
 
     def begins(self, host: str) -> None:
-        """The playbook begins with a host, or goes on with it; nothing if the name is empty."""
+        """Note that the playbook works on a host. An empty name is ignored."""
         if host and host not in self._begun:
             self._begun.add(host)
             if self.forks < min(self._wanted, len(self._begun)):
