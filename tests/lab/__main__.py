@@ -19,9 +19,6 @@ def parser() -> argparse.ArgumentParser:
     up = verbs.add_parser("up", help="start a new lab; prints the directory of its inventory")
     up.add_argument("name")
     up.add_argument("--image", default="debian12", choices=images.IMAGES)
-    up.add_argument(
-        "--committed", default="", metavar="TAG", help="start from this image, which was made from a host of --image"
-    )
     up.add_argument("--hosts", type=int, default=1, help="number of hosts (default: 1)")
     up.add_argument("--names", default="", help="names of the hosts, separated by commas (default: NAME-1 and so on)")
     up.add_argument("--airgap", action="store_true", help="refuse and record connections out of the lab's network")
@@ -63,7 +60,6 @@ def main(argv: list[str] | None = None) -> int:
                     tuple(arguments.tmpfs),
                     tuple(arguments.open_port),
                     names,
-                    committed=arguments.committed,
                 )
                 print(hosts.up(lab))
             case "down":

@@ -101,10 +101,9 @@ def address_of(container: str) -> str:
     return engine.docker("inspect", "--format", form, container).strip()
 
 
-def commit(name: str, tag: str, label: str = "") -> str:
-    """Make an image of the current state of a host, for other labs; its tag."""
-    engine.docker("commit", *(("--change", f"LABEL {label}=1") if label else ()), name, tag)
-    return tag
+def commit(name: str, tag: str) -> None:
+    """Make an image of the current state of a host, for other labs."""
+    engine.docker("commit", name, tag)
 
 
 def reach(name: str, python: str, patience: float = 90) -> inventory.Host:

@@ -25,20 +25,7 @@ OLD_PYTHON = "py27"
 """The scenario whose hosts only have Python 2.7, which no ansible-core after 2.16 supports."""
 WITH_OLD = (OLD_PYTHON, "el9")
 """The scenarios for ansible-core 2.16."""
-LONGEST_FIRST = (
-    "gpu_legacy",
-    "cudnn",
-    "unknown",
-    "el9",
-    "neuraltalk2",
-    "py27",
-    "hdf5",
-    "generation",
-    "gpu_stack",
-    "torch",
-    "system_deps",
-    "lua_rocks",
-)
+LONGEST_FIRST = ("gpu_legacy", "cudnn", "el9", "py27", "roles", "generation")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from neuraltalk_provision import catalogue as catalogues
@@ -25,19 +25,19 @@ MADE_OF = (
 DAY = 86400
 
 
-def ingredients(places: Sequence[str]) -> Iterator[Path]:
-    """The files in these directories of the checkout."""
-    for place in places:
+def ingredients() -> Iterator[Path]:
+    """The files from which a mirror is made."""
+    for place in MADE_OF:
         path = paths.ROOT / place
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file() and file.suffix != ".pyc":
                 yield file
 
 
-def digest(places: Sequence[str] = MADE_OF) -> str:
-    """Twelve digits that change with the files in these places; by default those that a mirror is made from."""
+def digest() -> str:
+    """Twelve digits that change with the files from which a mirror is made."""
     total = hashlib.sha256()
-    for file in ingredients(places):
+    for file in ingredients():
         total.update(f"{file.relative_to(paths.ROOT)}\0".encode() + file.read_bytes() + b"\0")
     return total.hexdigest()[:12]
 

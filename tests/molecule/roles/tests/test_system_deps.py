@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
 
 import pytest
 from testinfra.host import Host
@@ -58,7 +57,3 @@ def test_a_killed_dpkg_is_repaired_and_the_sites_own_configuration_stays(host: H
 def test_the_log_has_the_output_of_apt(host: Host, stack: Stack) -> None:
     log = host.file(f"{stack.root}/logs/packages.log").content_string
     assert "Setting up cmake" in log
-
-
-def test_no_host_tried_the_network(crossings: list[dict[str, Any]]) -> None:
-    assert crossings == []

@@ -1,0 +1,18 @@
+"""On a host without a GPU nothing is built for one."""
+
+from __future__ import annotations
+
+from testinfra.host import Host
+
+from tests.molecule.conftest import Stack, newer_than_prepared
+
+
+def test_the_host_has_no_gpu(host: Host) -> None:
+    assert not host.file("/proc/driver/nvidia/version").exists
+
+
+def test_nothing_was_built_or_stamped(host: Host, stack: Stack) -> None:
+    assert [part["name"] for part in stack.recipe["parts"] if part["role"] == "gpu_stack"] == []
+    stamps = {f"{part['name']}.json" for part in stack.recipe["parts"]}
+    assert set(host.file(f"{stack.path}/stamps").listdir()) == stamps
+    assert newer_than_prepared(host, "/usr/local") == []
