@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +33,8 @@ from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import advice, host_results, playbook
 from neuraltalk_provision.site.events import Failure
 
-POLL_SECONDS = 2.0
+WAIT_STEP, LONGEST_WAIT = 2, 10
+"""Seconds for which a host waits longer for the end of a run each time that it is asked, and the longest wait."""
 LEAVE_OUT = "To leave out a host, give --limit '!HOST'; a command for one run has --host HOST in place of it."
 CHANGE, INFO = "stack_run", "stack_run_info"
 """The module that changes a run, and the one that only reads runs."""
@@ -175,28 +175,27 @@ def _options(runs: Sequence[RunSpec]) -> dict[str, Any]:
     return {"runs": [run.as_request() for run in runs], "gpu": runs[0].gpu, "memory": max(run.memory for run in runs)}
 
 
-def follow(run_id: str, host: str, settings: Settings) -> Iterator[FollowedRun]:
-    """The state of a run every few seconds until it has ended; `text` is the new part of its log."""
+def follow(run_id: str, host: str, settings: Settings, wait: int = 0) -> Iterator[FollowedRun]:
+    """The state of a run every few seconds, the first after `wait`, until it has ended; `text` is new in its log."""
     offset = 0
     while True:
-        run = _followed(run_id, host, settings, offset)
+        run = _followed(run_id, host, settings, offset, wait)
         yield run
         if not run.running and not run.waiting and not run.more:
             return
         offset = run.offset
-        if not run.more:
-            time.sleep(POLL_SECONDS)
+        wait = 0 if run.more else min(wait + WAIT_STEP, LONGEST_WAIT)
 
 
-def _followed(run_id: str, host: str, settings: Settings, offset: int) -> FollowedRun:
-    request = {"id": run_id, "offset": offset, "state": "followed"}
+def _followed(run_id: str, host: str, settings: Settings, offset: int, wait: int = 0) -> FollowedRun:
+    request = {"id": run_id, "offset": offset, "wait": wait, "state": "followed"}
     return _info(OneRunResult[FollowedRun], host, settings, request).run
 
 
 def watch(run_id: str, host: str, settings: Settings, show: Callable[[str], None]) -> RunEnd:
     """Follow a run to its end and show its log as it grows, in memory that does not grow with the log."""
     reader = log.Reader()
-    for run in follow(run_id, host, settings):
+    for run in follow(run_id, host, settings, WAIT_STEP):
         show(run.text)
         reader.feed(run.text)
     progress = reader.progress()

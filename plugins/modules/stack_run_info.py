@@ -44,6 +44,12 @@ options:
     description: For V(followed), the byte of the log to start from. Negative to read nothing of it.
     type: int
     default: 0
+  wait:
+    description:
+      - For V(followed), the seconds for which to wait until the run has ended, at most 60. The result comes when it has
+        ended, or after this time.
+    type: int
+    default: 0
   points:
     description: For V(listed) with O(ids), the largest number of losses to return for each run.
     type: int
@@ -230,7 +236,7 @@ def of_one(options):
     """The result for one run."""
     run = Run(options["stack_root"], options["id"])
     if options["state"] == "followed":
-        return follow(run, options["offset"])
+        return follow(run, options["offset"], options["wait"])
     if options["state"] == "probed":
         return {"id": run.name, "models": probe(run)}
     return dict(read_files(run, options["files"], options["most"]), id=run.name)
@@ -252,6 +258,7 @@ def main():
             "memory": {"type": "int", "default": 0},
             "backend": {"type": "str", "default": ""},
             "offset": {"type": "int", "default": 0},
+            "wait": {"type": "int", "default": 0},
             "points": {"type": "int", "default": 300},
             "samples": {"type": "int", "default": 20},
             "files": {"type": "list", "elements": "str", "default": []},

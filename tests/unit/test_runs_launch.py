@@ -46,9 +46,8 @@ def said(text: str, offset: int, *, running: bool, more: bool = False, **rest: A
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[playbook.Request]:
-    """The requests that reach Ansible; nobody waits between them."""
-    monkeypatch.setattr(hosts, "POLL_SECONDS", 0.0)
+def asked() -> list[playbook.Request]:
+    """The requests that reach Ansible."""
     return []
 
 
@@ -81,8 +80,17 @@ def test_run_is_followed_to_its_end_and_its_whole_log_is_shown_once(
     end = hosts.watch("run-1", "node1", Settings(), shown.append)
     assert "".join(shown) == "iter 1: 9.5\niter 2: 8.25\niter 3: 7.0\ndone\n"
     assert [request.variables["provision_run"]["offset"] for request in asked] == [0, 0, 16, 24, 24, 36]
+    assert [request.variables["provision_run"]["wait"] for request in asked] == [2, 4, 0, 2, 4, 0]
     assert end.losses == ((1, 9.5), (2, 8.25), (3, 7.0))
     assert (end.exit_code, end.checkpoints) == (0, END.checkpoints)
+
+
+def test_host_waits_longer_the_longer_a_run_is_followed(
+    monkeypatch: pytest.MonkeyPatch, asked: list[playbook.Request]
+) -> None:
+    host_says(monkeypatch, asked, [said("", 0, running=True)] * 6 + [said("", 0, running=False, exit_code=0)])
+    assert len(list(hosts.follow("run-1", "node1", Settings()))) == 7
+    assert [request.variables["provision_run"]["wait"] for request in asked] == [0, 2, 4, 6, 8, 10, 10]
 
 
 def test_start_hands_on_what_is_to_run(monkeypatch: pytest.MonkeyPatch, asked: list[playbook.Request]) -> None:

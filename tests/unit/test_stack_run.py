@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -91,15 +90,10 @@ def start_all(root: Path, runs: list[dict[str, Any]], **more: Any) -> dict[str, 
 
 def ended(run_module: Run, root: Path, id_: str, offset: int = 0) -> dict[str, Any]:
     """What is said of a run once it does not run any more."""
-    deadline = time.monotonic() + 60
-    while True:
-        said: dict[str, Any] = run_module("stack_run_info", stack_root=root, id=id_, state="followed", offset=offset)[
-            "run"
-        ]
-        if not said["running"] and not said["waiting"]:
-            return said
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    options = {"id": id_, "state": "followed", "offset": offset, "wait": 60}
+    said: dict[str, Any] = run_module("stack_run_info", stack_root=root, **options)["run"]
+    assert (said["running"], said["waiting"]) == (False, False)
+    return said
 
 
 def test_training_runs_in_a_directory_of_its_own_with_the_stacks_weights(
@@ -202,6 +196,16 @@ def test_folder_of_which_nothing_can_be_read_starts_no_run(root: Path, data: Pat
     with pytest.raises(ModuleError, match=words):
         start(root, "e", "eval.lua", given, ("model", "image_folder"))
     assert not (root / "runs" / "e").exists()
+
+
+def test_result_about_a_run_that_goes_on_comes_after_the_given_seconds(
+    run_module: Run, root: Path, generation: Path, data: Path
+) -> None:
+    program(generation, "th", "sleep 0.5; echo late; exec sleep 60")
+    start(root, "run-1", "train.lua", {"input_h5": str(data / "c.h5")})
+    said = run_module("stack_run_info", stack_root=root, id="run-1", state="followed", wait=1)["run"]
+    assert (said["running"], "late" in said["text"]) == (True, True)
+    run_module("stack_run", stack_root=root, id="run-1", state="stopped")
 
 
 def test_killed_program_is_noticed_with_the_signal(run_module: Run, root: Path, generation: Path, data: Path) -> None:

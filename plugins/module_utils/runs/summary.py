@@ -17,7 +17,7 @@ import time
 from ..pictures.headers import LOADED, Unusable
 from ..rules.log import EXPLODING, Reader
 from ..pictures.files import look
-from ..rules import run as rules
+from ..rules import clock, run as rules
 from .files import LARGEST_LIST, Run, checkpoints, names, read_object, report_of, sampled
 from ..host.errors import StackError
 from ..host.files import end_of, file_size, open_regular, read_native
@@ -32,6 +32,8 @@ ROW_TAIL = 1 << 16
 """Bytes at the end of a log from which a row of a list is made."""
 ERROR_TAIL = 1 << 13
 """How many of them are searched for errors, line by line."""
+LONGEST_WAIT, LOOK_AGAIN = 60, 0.2
+"""Seconds for which the end of a run is waited for, at most, and between two looks."""
 LOSS = "\niter "
 TAIL = 8192
 READ_SIZE = 1 << 20
@@ -216,13 +218,16 @@ def results(run):
     return {"checkpoints": checkpoints(run), "captions": captions, "set_aside": known.get("set_aside", [])}
 
 
-def follow(run, offset):
+def follow(run, offset, wait):
     """Return the status with the log from `offset` on, at most CHUNK bytes; after the end also `wrote`, its results.
 
-    With a negative `offset`, no log is returned.
+    With a negative `offset`, no log is returned. A run that has not ended is waited for, `wait` seconds at most.
     """
     run.read_request()
-    status = run.status()
+    status, end = run.status(), clock.seconds() + min(wait, LONGEST_WAIT)
+    while (status["running"] or status["waiting"]) and clock.seconds() < end:
+        time.sleep(LOOK_AGAIN)
+        status = run.status()
     text, end = "", max(0, offset)
     if offset >= 0 and os.path.exists(run.log):
         with open_regular(run.log) as log:
