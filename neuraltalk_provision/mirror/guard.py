@@ -27,7 +27,7 @@ def held(mirror: Path) -> Iterator[None]:
     """Hold the guard; other processes wait, up to PATIENCE. The directory is made if it is missing. MirrorError."""
     with writing(mirror):
         mirror.mkdir(access_lists.MODE, parents=True, exist_ok=True)
-        handle = _open(mirror / FILE_NAME)
+        handle = opened(mirror / FILE_NAME)
     try:
         if holders := locked_by(handle, PATIENCE):
             raise MirrorError(
@@ -74,8 +74,8 @@ def _process(pid: str) -> str:
         return f"pid {pid}"
 
 
-def _open(file: Path) -> int:
-    """The guard, opened in a way that also works if it belongs to another operator of the mirror."""
+def opened(file: Path) -> int:
+    """A guard, opened in a way that also works if it belongs to another operator of the mirror; made if missing."""
     try:
         handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | FLAGS, 0o666)
     except FileExistsError:
@@ -87,7 +87,7 @@ def _open(file: Path) -> int:
 def _open_existing(file: Path) -> int:
     if not stat.S_ISREG(file.lstat().st_mode):
         raise MirrorError(
-            f"{file} is not the guard of the mirror: it is not a regular file",
+            f"{file} is not a guard of the mirror: it is not a regular file",
             advice="Move it out of the mirror, then run the same command again.",
         )
     try:

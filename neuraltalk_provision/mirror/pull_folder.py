@@ -1,6 +1,8 @@
 """The directory `.pull` of a mirror: what has arrived, until the artifacts that need it are complete.
 
-Only the process that holds its guard works there, so what an ended process left behind is found and removed.
+Only the process that holds its guard works there, so what an ended process left behind is found and removed. It belongs
+to the operator who pulled first; each other one has a directory of his own beside it, because what git, curl and apt
+leave can be changed only by its owner.
 """
 
 from __future__ import annotations
@@ -22,18 +24,21 @@ PATIENCE = 3.0
 
 @contextlib.contextmanager
 def working(mirror: Path) -> Iterator[Path]:
-    """The directory, which no other process uses meanwhile. MirrorError if another one does not end in a moment."""
-    cache = mirror / FOLDER
+    """This user's directory. No other process pulls meanwhile: MirrorError if another one does not end in a moment."""
+    first = mirror / FOLDER
     with pull_errors.of_disk(mirror):
-        whole_file.make_directory(cache)
-        with _guard(cache):
+        whole_file.make_directory(first)
+        with _guard(first):
+            own = os.geteuid()
+            cache = first if first.stat().st_uid == own else mirror / f"{FOLDER}-{own}"
+            whole_file.make_directory(cache)
             _remove_rest(cache)
             yield cache
 
 
 @contextlib.contextmanager
 def _guard(cache: Path) -> Iterator[None]:
-    handle = os.open(cache / "guard", os.O_RDONLY | os.O_CREAT | guard.FLAGS, 0o644)
+    handle = guard.opened(cache / "guard")
     try:
         if holders := guard.locked_by(handle, PATIENCE):
             raise MirrorError(

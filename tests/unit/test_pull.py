@@ -181,6 +181,29 @@ def test_second_pull_at_the_same_time_is_refused(tmp_path: Path, farm: Farm, mon
     assert len(farm.pull(tmp_path / "mirror").added) == 3
 
 
+def test_operators_who_share_a_mirror_pull_into_directories_of_their_own(
+    tmp_path: Path, farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one has a strict umask, so that the other one can read and change nothing of what he left."""
+    mirror, own = tmp_path / "mirror", os.geteuid()
+    before = os.umask(0o077)
+    try:
+        farm.pull(mirror, only=["nn"])
+    finally:
+        os.umask(before)
+    left = {path: path.stat().st_mtime_ns for path in (mirror / ".pull").rglob("*")}
+    assert left.pop(mirror / ".pull" / "guard") and (mirror / ".pull" / "guard").stat().st_mode & 0o777 == 0o666
+    monkeypatch.setattr(os, "geteuid", lambda: own + 1)
+    assert len(farm.pull(mirror).added) == 2
+    assert {path: path.stat().st_mtime_ns for path in left} == left
+    assert (mirror / f".pull-{own + 1}" / "git").is_dir()
+    with (mirror / ".pull" / "guard").open() as guard, pytest.raises(MirrorError, match="works on"):
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        monkeypatch.setattr(pull_folder, "PATIENCE", 0.2)
+        (mirror / "w.bin").unlink()
+        farm.pull(mirror)
+
+
 def test_pull_that_waited_for_another_moves_only_what_is_missing(
     tmp_path: Path, farm: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
