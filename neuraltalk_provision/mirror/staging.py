@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -96,6 +98,8 @@ class Staging:
         file = self._incomplete / piece.file
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         self._open = os.fdopen(handle, "wb", buffering=0)
+        with suppress(PermissionError):  # another operator has begun the file
+            os.fchmod(handle, 0o644 | self._incomplete.stat().st_mode & stat.S_IWGRP)
         self._open.seek(piece.offset)
 
     def write(self, block: bytes) -> None:
@@ -140,7 +144,8 @@ class Staging:
         """A file is complete and has its digest."""
         file = self._incomplete / entry.file
         os.truncate(file, entry.size)
-        file.chmod(0o644)
+        with suppress(PermissionError):  # another operator has begun the file
+            file.chmod(0o644)
         file.replace(self._complete / entry.file)
         stamp = _stamp(self._complete / entry.file)
         assert stamp

@@ -111,6 +111,31 @@ def test_split_file_is_read_again_only_if_its_pieces_came_out_of_order(
     assert take(mirror, *media[::-1]).missing == ()
 
 
+def test_another_operator_of_the_mirror_continues_a_file_of_several_parts(
+    source: Path, media: list[Path], mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror.mkdir(parents=True)
+    mirror.chmod(0o2775)
+    before = os.umask(0o077)
+    try:
+        take(mirror, *media[:2])
+    finally:
+        os.umask(before)
+    (begun,) = (mirror / ".unbundling" / "incomplete").iterdir()
+    assert begun.stat().st_mode & 0o777 == 0o664
+    chmod, owned = os.chmod, begun.stat().st_ino
+
+    def of_its_owner(path: int | Path, mode: int, **_more: object) -> None:
+        if (os.fstat(path) if isinstance(path, int) else path.stat()).st_ino == owned:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        chmod(path, mode)
+
+    monkeypatch.setattr(os, "chmod", of_its_owner)
+    monkeypatch.setattr(os, "fchmod", of_its_owner)
+    take(mirror, *media[2:])
+    assert tree(mirror) == tree(source)
+
+
 def test_part_is_taken_twice_without_harm(source: Path, media: list[Path], mirror: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(media[0], copy)
