@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import re
 import signal
 import sys
@@ -136,13 +137,21 @@ def main() -> None:
 
 
 def _end_like_ctrl_c() -> None:
-    """Let SIGTERM end the command as Ctrl-C does, also outside a playbook: nothing temporary is left behind."""
+    """Let SIGTERM, and the end of the terminal (SIGHUP), end the command as Ctrl-C does, also outside a playbook.
+
+    So nothing temporary is left behind, and leases are released. During a playbook ansible-runner handles SIGTERM.
+    """
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, interrupt)
+    def terminate(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)  # the shell and the kernel send one each, and it is to end in order
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    for number, handler in ((signal.SIGTERM, interrupt), (signal.SIGHUP, terminate)):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, handler)
 
 
 def verbosity(arguments: list[str]) -> tuple[int, list[str]]:

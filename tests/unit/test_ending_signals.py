@@ -1,4 +1,4 @@
-"""A command that gets SIGTERM ends as with Ctrl-C: with a message, and nothing temporary is left."""
+"""A command that gets SIGTERM, or whose terminal ends (SIGHUP), ends as with Ctrl-C, and nothing temporary is left."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_command_ends_with_a_message_and_leaves_nothing(tmp_path: Path) -> None:
+    """SIGHUP becomes SIGTERM, so that both are tested here. Both the shell and the kernel send it."""
     temporary, script, begun = tmp_path / "tmp", tmp_path / "inventory.sh", tmp_path / "begun"
     temporary.mkdir()
     script.write_text(f"#!/bin/sh\necho $$ >{begun}.new; mv {begun}.new {begun}\nexec sleep 300\n", encoding="utf-8")
@@ -30,7 +31,8 @@ def test_command_ends_with_a_message_and_leaves_nothing(tmp_path: Path) -> None:
             stderr=subprocess.STDOUT,
         )
     until(begun.exists, 200)
-    running.send_signal(signal.SIGTERM)
+    running.send_signal(signal.SIGHUP)
+    running.send_signal(signal.SIGHUP)
     running.wait(timeout=200)
     printed = (tmp_path / "output").read_text(encoding="utf-8")
     assert (running.returncode, "interrupted" in printed) == (130, True), printed
@@ -40,10 +42,12 @@ def test_command_ends_with_a_message_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_signal_that_the_caller_ignores_stays_ignored() -> None:
+    """As with nohup, which ignores SIGHUP."""
     program = (
-        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "import signal; both = [signal.SIGTERM, signal.SIGHUP]\n"
+        "for one in both: signal.signal(one, signal.SIG_IGN)\n"
         "from neuraltalk_provision.cli import main; main._end_like_ctrl_c()\n"
-        "print(signal.getsignal(signal.SIGTERM) is signal.SIG_IGN)"
+        "print([signal.getsignal(one) is signal.SIG_IGN for one in both])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == "True\n"
+    assert done.stdout == "[True, True]\n"
