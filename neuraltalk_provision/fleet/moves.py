@@ -77,25 +77,26 @@ def moves(
 
 
 def opposed(found: Sequence[Move], last: Rollout | None) -> tuple[str, ...]:
-    """What is said of hosts that go the other way than others, or than the others of the last rollback: then one of
-    both has gone back before, and goes forward again.
+    """What is said of hosts that go the other way than others, or than the last rollback: then some have gone back
+    before, and go forward again.
     """
     now: dict[tuple[str, str], list[str]] = {}
     for move in found:
         if not move.is_done:
             now.setdefault((move.before, move.after), []).append(move.host)
-    before: dict[tuple[str, str], list[str]] = {}
-    for entry in last.hosts if last and last.phase is Phase.ROLLBACK else ():
-        if last and last.outcome(entry.host, Step.GIVE_BACK) is Outcome.DONE:
-            before.setdefault((entry.former, entry.target), []).append(entry.host)
+    rollback = last if last and last.phase is Phase.ROLLBACK else Rollout()
+    back = [one for one in rollback.hosts if rollback.outcome(one.host, Step.GIVE_BACK) is Outcome.DONE]
     told = []
     for (current, previous), hosts in now.items():
         way = f"{named(hosts)} would go from generation {current} to {previous}"
-        others, went = now.get((previous, current)), before.get((previous, current), ())
+        others = now.get((previous, current))
+        # Of a rollback that was continued, the last record says of some hosts only that they have the generation.
+        own = {*hosts}
+        went = [one.host for one in back if one.target == current and (one.former == previous or one.host in own)]
         if others and previous < current:
             told.append(f"{way}, and {named(others)} from {previous} to {current}")
-        elif not others and went and not set(went) & set(hosts):
-            told.append(f"{way}, and the last rollback took {named(went)} from {previous} to {current}")
+        elif not others and went:
+            told.append(f"{way}, and the last rollback took {named(went)} to {current}")
     return tuple(told)
 
 

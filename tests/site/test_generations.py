@@ -211,9 +211,10 @@ def test_rollback_and_rollback_of_the_rollback(activated: Upgrade) -> None:
     back = run("rollback", "--limit", host.name).ended_with(0)
     back.says(f"went back from generation {activated.after} to {activated.before}")
     assert activated.still_works()
-    run("rollback", "--limit", host.name).ended_with(0)
+    run("rollback", "--limit", host.name).ended_with(2).says(f"would go from generation {activated.before}", "--to")
+    run("rollback", "--to", activated.after, "--limit", host.name).ended_with(0)
     assert host.current == activated.after
-    run("rollback", "--limit", host.name).ended_with(0)
+    run("rollback", "--to", activated.before, "--limit", host.name).ended_with(0)
     result = run("site", "--json", *activated.options).ended_with(0).document
     assert (built(result), result["activated"], result["changed"]) == (set(), ["site-1"], True)
     assert host.current == activated.after

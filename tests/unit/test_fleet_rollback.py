@@ -312,7 +312,8 @@ def test_rollback_that_did_not_finish_takes_no_host_forward_again(
     assert "node1: has generation a again already" in capsys.readouterr().out
     assert last(site).status is Status.ROLLED_BACK
     states(monkeypatch, **dict.fromkeys(THREE, there))
-    assert {move.after for move in rollback.rollback(site, Request(), QUIET, plan=False)} == {"b"}
+    with pytest.raises(UsageError, match="node1, node2, node3 would go from generation a to b, and the last rollback"):
+        rollback.rollback(site, Request(), QUIET, plan=False)
 
 
 def interrupted(_request: playbook.Request) -> playbook.Outcome:
@@ -429,6 +430,29 @@ def test_host_that_went_back_alone_does_not_go_forward_when_all_others_go_back(
     assert [(move.before, move.after) for move in moves] == [("a", "a"), ("b", "a"), ("b", "a")]
 
 
+@pytest.mark.parametrize("killed", [True, False])
+def test_rollback_that_is_given_twice_takes_no_host_forward(
+    site: Settings, monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    """Two operators gave it, or one did not see that it had ended: all hosts went forward to the bad generation."""
+    there, hosts = dict.fromkeys(THREE, stack("a", "b", a=True, b=True)), "node1, node2, node3"
+    states(monkeypatch, **THREE)
+    if killed:  # after it had returned all hosts; the next command found that nothing was left to do
+        monkeypatch.setattr(playbook, "run", interrupted)
+        with pytest.raises(InterruptError):
+            rollback.rollback(site, Request(), QUIET, plan=False)
+        states(monkeypatch, **there)
+    requests = telling(monkeypatch, PlayResults(results=BACK))
+    rollback.rollback(site, Request(), QUIET, plan=False)
+    states(monkeypatch, **there)
+    requests.clear()
+    words = f"{hosts} would go from generation a to b, and the last rollback took {hosts} to a"
+    with pytest.raises(UsageError, match=words) as no:
+        rollback.rollback(site, Request(), QUIET, plan=False)
+    assert (requests, last(site).status, "--to" in no.value.advice) == ([], Status.ROLLED_BACK, True)
+    assert {move.after for move in rollback.rollback(site, Request(target="b"), QUIET, plan=False)} == {"b"}
+
+
 @pytest.mark.parametrize("finished", [True, False])
 def test_host_whose_stack_root_went_back_under_another_name_does_not_go_forward(
     site: Settings, monkeypatch: pytest.MonkeyPatch, finished: bool
@@ -440,7 +464,7 @@ def test_host_whose_stack_root_went_back_under_another_name_does_not_go_forward(
     with contextlib.suppress(HostError):
         rollback.rollback(site, Request(["node1", "node3"]), QUIET, plan=False)
     states(monkeypatch, node2=stack("a", "b", a=True, b=True))
-    words = r"node2 would go from generation a to b, and the last rollback took node1(, node3)? from b to a"
+    words = r"node2 would go from generation a to b, and the last rollback took node1(, node3)? to a"
     with pytest.raises(UsageError, match=words):
         rollback.rollback(site, Request(["node2"]), QUIET, plan=False)
     assert rollback.rollback(site, Request(["node2"], "b"), QUIET, plan=False)[0].after == "b"
