@@ -77,27 +77,37 @@ def moves(
 
 
 def opposed(found: Sequence[Move], last: Rollout | None) -> tuple[str, ...]:
-    """What is said of hosts that go the other way than others, or than the last rollback: then some have gone back
-    before, and go forward again.
+    """What is said of hosts that leave the generation to which others return, or to which the last rollback took hosts:
+    they have gone back before, or did not get the newer one.
     """
     now: dict[tuple[str, str], list[str]] = {}
     for move in found:
-        if not move.is_done:
-            now.setdefault((move.before, move.after), []).append(move.host)
+        now.setdefault((move.before, move.after), []).append(move.host)
     rollback = last if last and last.phase is Phase.ROLLBACK else Rollout()
     back = [one for one in rollback.hosts if rollback.outcome(one.host, Step.GIVE_BACK) is Outcome.DONE]
     told = []
     for (current, previous), hosts in now.items():
-        way = f"{named(hosts)} would go from generation {current} to {previous}"
-        others = now.get((previous, current))
+        if current == previous:
+            continue
+        # Two ways that are opposed to each other are said once.
+        others = [
+            _in_words(names, start, end)
+            for (start, end), names in now.items()
+            if end == current and (start != previous or previous < current)
+        ]
         # Of a rollback that was continued, the last record says of some hosts only that they have the generation.
         own = {*hosts}
         went = [one.host for one in back if one.target == current and (one.former == previous or one.host in own)]
-        if others and previous < current:
-            told.append(f"{way}, and {named(others)} from {previous} to {current}")
-        elif not others and went:
-            told.append(f"{way}, and the last rollback took {named(went)} to {current}")
+        if went and not others and (previous, current) not in now:
+            others = [f"the last rollback took {named(went)} to {current}"]
+        told += [f"{named(hosts)} would go from generation {current} to {previous}, and {one}" for one in others]
     return tuple(told)
+
+
+def _in_words(hosts: Sequence[str], before: str, after: str) -> str:
+    if before == after:
+        return f"{named(hosts)} {'keeps' if len(hosts) == 1 else 'keep'} {after}"
+    return f"{named(hosts)} from {before} to {after}"
 
 
 def _begun(host: str, state: HostState, earlier: Rollout | None) -> str:

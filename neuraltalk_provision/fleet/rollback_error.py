@@ -31,11 +31,12 @@ def no_generation(
 
 
 def both_ways(reasons: Sequence[str]) -> UsageError:
-    """The error for hosts of which some would go forward again."""
+    """The error for hosts that leave the generation to which others return."""
     return UsageError(
         "\n".join(reasons),
-        advice=f"{UNCHANGED} The previous generation of a host that went back is the one that it left. Name the one to "
-        "which all are to return with --to: a host that has it already stays as it is.",
+        advice=f"{UNCHANGED} The previous generation of a host that went back is the one that it left, and that of a "
+        "host without the newest one is older. Name the one to which all are to return with --to: a host that has it "
+        "already stays as it is.",
     )
 
 

@@ -69,17 +69,17 @@ def stack(current: str, previous: str | None, **sealed: bool) -> dict[str, Any]:
 
 
 def test_rollback_goes_to_what_was_current_before(site: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    states(monkeypatch, node1=stack("b", "a", a=True, b=True), node2=stack("c", "b", b=True, c=True))
+    states(monkeypatch, node1=stack("b", "a", a=True, b=True), node2=stack("d", "c", c=True, d=True))
     returned = tuple((host, "stack_generation", {"changed": True}) for host in ("node1", "node2"))
     requests = telling(monkeypatch, PlayResults(results=returned))
     moves = rollback.rollback(site, Request(), QUIET, plan=False)
-    assert [(move.host, move.before, move.after) for move in moves] == [("node1", "b", "a"), ("node2", "c", "b")]
+    assert [(move.host, move.before, move.after) for move in moves] == [("node1", "b", "a"), ("node2", "d", "c")]
     (request,) = requests
     assert (list(request.limit), request.variables["provision_run_user"]) == (["node1", "node2"], site.run_user)
 
 
 def test_rollback_of_a_host_that_ansible_left_out_has_failed(site: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    states(monkeypatch, node1=stack("b", "a", a=True, b=True), node2=stack("c", "b", b=True, c=True))
+    states(monkeypatch, node1=stack("b", "a", a=True, b=True), node2=stack("d", "c", c=True, d=True))
     telling(monkeypatch, PlayResults(results=(("node1", "stack_generation", {"changed": True}),)))
     with pytest.raises(HostError, match="node2: the host returned no result"):
         rollback.rollback(site, Request(), QUIET, plan=False)
@@ -328,10 +328,10 @@ def test_killed_rollback_is_continued(site: Settings, monkeypatch: pytest.Monkey
         rollback.rollback(site, Request(), QUIET, plan=False)
     assert "`provision rollback` continues it" in caught.value.advice
     assert last(site).outcome("node1", Step.GIVE_BACK) is Outcome.STARTED
-    states(monkeypatch, **{**THREE, "node1": stack("a", "b", a=True, b=True), "node3": stack("c", "b", b=True, c=True)})
+    states(monkeypatch, **{**THREE, "node1": stack("a", "b", a=True, b=True), "node3": stack("d", "c", c=True, d=True)})
     telling(monkeypatch, PlayResults(results=BACK))
     moves = rollback.rollback(site, Request(), QUIET, plan=False)
-    assert [(move.before, move.after) for move in moves] == [("a", "a"), ("b", "a"), ("c", "b")]
+    assert [(move.before, move.after) for move in moves] == [("a", "a"), ("b", "a"), ("d", "c")]
 
 
 def test_interrupted_rollback_is_continued_with_its_own_hosts_only(
@@ -428,6 +428,36 @@ def test_host_that_went_back_alone_does_not_go_forward_when_all_others_go_back(
     assert requests == []
     moves = rollback.rollback(site, Request(target="a"), QUIET, plan=plan)
     assert [(move.before, move.after) for move in moves] == [("a", "a"), ("b", "a"), ("b", "a")]
+
+
+@pytest.mark.parametrize("plan", [True, False])
+def test_host_that_did_not_get_the_newest_generation_keeps_the_one_to_which_others_return(
+    site: Settings, monkeypatch: pytest.MonkeyPatch, plan: bool
+) -> None:
+    """A rollout stopped after its first wave: all other hosts were taken to a generation before the good one."""
+    rest = {f"node{number}": stack("a", "old", a=True, old=True) for number in range(2, 9)}
+    states(monkeypatch, node1=stack("b", "a", a=True, b=True), **rest)
+    requests = telling(monkeypatch, PlayResults(results=BACK))
+    words = r"node2, .* would go from generation a to old, and node1 from b to a"
+    with pytest.raises(UsageError, match=words) as no:
+        rollback.rollback(site, Request(), QUIET, plan=plan)
+    assert len(no.value.message.splitlines()) == 1 and requests == []
+    moves = rollback.rollback(site, Request(target="a"), QUIET, plan=plan)
+    assert [(move.before, move.after) for move in moves] == [("b", "a"), *[("a", "a")] * 7]
+
+
+def test_host_that_was_off_in_a_rollback_keeps_the_generation_that_the_others_have(
+    site: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was off before too, when the others got the bad generation."""
+    states(monkeypatch, Failure("node3", "Ask", "gone", True), node1=THREE["node1"], node2=THREE["node2"])
+    telling(monkeypatch, PlayResults(results=BACK))
+    with pytest.raises(HostError, match="set aside: node3"):
+        rollback.rollback(site, Request(), QUIET, plan=False)
+    there = stack("a", "b", a=True, b=True)
+    states(monkeypatch, node1=there, node2=there, node3=stack("a", "old", a=True, old=True))
+    with pytest.raises(UsageError, match="node3 would go from generation a to old, and node1, node2 keep a"):
+        rollback.rollback(site, Request(), QUIET, plan=False)
 
 
 @pytest.mark.parametrize("killed", [True, False])
