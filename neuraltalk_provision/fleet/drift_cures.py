@@ -72,8 +72,9 @@ def rebuild(observed: Observed) -> str:
     remove = f"`rm -r {shlex.quote(layout.generation(recipe.stack_root, current))}`"
     if current != recipe.id:
         return f"{SITE}, which builds another generation; then on the host: {remove}"
-    if has_former(state):
-        return f"`provision rollback --limit {HOSTS}`; then on the host: {remove}; then: {SITE}"
+    former = state.stack.previous or ""
+    if has_former(state) and _PLAIN.fullmatch(former):
+        return f"`provision rollback --to {former} --limit {HOSTS}`; then on the host: {remove}; then: {SITE}"
     # Without the link nothing is current, so that the new generation is tried before it is.
     link = f"`rm {shlex.quote(layout.current(recipe.stack_root))}`"
     return f"on the host, when nobody uses the stack: {link}; {remove}; then: {SITE}"

@@ -223,8 +223,8 @@ def test_changed_file_has_its_owner_its_time_and_the_cure() -> None:
         "root (uid 0)",
     )
     assert one.cure_for(["node1"]) == (
-        f"`provision rollback --limit node1`; then on the host: `rm -r /opt/neuraltalk/generations/{RECIPE.id}`; then: "
-        "`provision site --limit node1`"
+        "`provision rollback --to ffff --limit node1`; then on the host: "
+        f"`rm -r /opt/neuraltalk/generations/{RECIPE.id}`; then: `provision site --limit node1`"
     )
     document = compare(with_files(changed())).as_json()["hosts"][0]["differences"][0]
     assert document["file"] == {
