@@ -11,7 +11,7 @@ import typer
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
 from neuraltalk_provision.errors import EXIT_FINE, UsageError
-from neuraltalk_provision.fleet import busy
+from neuraltalk_provision.fleet import busy, rollback
 from neuraltalk_provision.fleet.drained_nodes import DrainedNodes
 from neuraltalk_provision.fleet.journal import Journal, describe
 from neuraltalk_provision.fleet.records import Outcome, Phase, Record, Rollout, Status, Step, Summary
@@ -57,12 +57,10 @@ def status(
 
 def _show(found: Rollout, output: Output) -> None:
     output.say(f"rollout {found.id} ({found.phase}), begun {_moment(found.begun)}: {found.status}")
-    for wave in found.options.waves:
-        hosts = [entry.host for entry in found.hosts if entry.wave == wave.number]
-        states = Counter(_state(found, host) for host in hosts)
-        output.say(
-            f"wave {wave.number} ({wave.name}): " + ", ".join(f"{n} {what}" for what, n in sorted(states.items()))
-        )
+    waves = {wave.number: f"wave {wave.number} ({wave.name})" for wave in found.options.waves}
+    for number, name in (waves or {1: "hosts"}).items():  # `provision rollback` has no waves
+        states = Counter(_state(found, entry.host) for entry in found.hosts if entry.wave == number)
+        output.say(f"{name}: {', '.join(f'{count} {what}' for what, count in sorted(states.items()))}")
     told = ((record.host, _told(record, found.id)) for record in found.records.values())
     output.of_hosts((host, f"{host}: {words}") for host, words in told if words)
 
@@ -162,7 +160,7 @@ def pause(settings: options.SettingsFile = None, as_json: options.Json = False) 
             f"the rollout {running.id} is not paused: it only stages, so it has no waves and does not pause",
             advice="Staging disturbs nobody. After Ctrl-C, `provision site --resume` continues it.",
         )
-    if any(step is Step.GIVE_BACK for step, _outcome in running.counts):
+    if found.what == rollback.WHAT or any(step is Step.GIVE_BACK for step, _outcome in running.counts):
         output.say(f"{describe(found)}: its hosts return: no host in use is waited for any more")
     else:
         output.say(f"{describe(found)}: it pauses before its next wave; `provision site --resume` continues it")

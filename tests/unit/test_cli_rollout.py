@@ -10,7 +10,7 @@ import pytest
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import main
 from neuraltalk_provision.fleet.journal import Journal
-from neuraltalk_provision.fleet.records import Phase
+from neuraltalk_provision.fleet.records import Outcome, Phase, Step
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import controller
 from neuraltalk_provision.wave_rules import Size
@@ -106,6 +106,22 @@ def test_rollout_that_only_stages_does_not_promise_a_pause(
     assert carried_out(found(), settings, Phase.STAGE_ONLY).succeeded
     assert seen == [2]
     assert "it only stages, so it has no waves and does not pause" in capsys.readouterr().err
+
+
+def test_rollback_is_shown_with_its_hosts_and_promises_no_pause(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also while it still asks its hosts what they have."""
+    with rollouts.opened(settings.journal, what="provision rollback") as writing:
+        assert main.boundary(["rollout", "pause"]) == 0
+        assert "its hosts return: no host in use is waited for any more" in capsys.readouterr().out
+        back = [rollouts.record(host, Step.GIVE_BACK, Outcome.DONE) for host in ("node2", "node3")]
+        hosts = ("off1", "node1", "node2", "node3")
+        begun = rollouts.rollout(*back, hosts=hosts, phase=Phase.ROLLBACK)
+        entries = [one.model_copy(update={"wave": min(one.wave, 1)}) for one in begun.hosts]
+        writing.begin(begun.model_copy(update={"hosts": tuple(entries)}))
+        writing.started(["node1"], Step.GIVE_BACK, rollouts.digests(["node1"]))
+        assert "\nhosts: 1 give_back started, 2 returned\n" in told(capsys, "status")[0]
 
 
 def test_request_to_pause_on_the_way_back_says_what_it_does(
