@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from neuraltalk_provision import catalogue as catalogues
-from neuraltalk_provision.errors import ProvisionError, UsageError
+from neuraltalk_provision.errors import HostError, ProvisionError, UsageError
 from neuraltalk_provision.fleet import affected, entries, host_lists, running, survey, use, waves
 from neuraltalk_provision.fleet.budget import Budget
 from neuraltalk_provision.fleet.drains import Drains
@@ -34,11 +34,19 @@ def predict(found: Survey, settings: Settings, output: Output, *, diff: bool = F
     return FleetOutcome(converge.converge(found.well, settings, output, check=True, diff=diff), found.aside)
 
 
-def refuse(found: Survey, settings: Settings, output: Output, budget: Budget | None = None) -> None:
-    """Like survey.refuse. If too many hosts are set aside to name them all, a list of them is written for --limit."""
+def refuse(
+    found: Survey, settings: Settings, output: Output, budget: Budget | None = None, *, resumed: bool = False
+) -> None:
+    """Like survey.refuse. If too many hosts are set aside to name them all, a list of them is written for --limit.
+
+    `resumed`: the command is `--resume`, which has no --limit.
+    """
     try:
         survey.refuse(found, budget)
     except ProvisionError as error:
+        if resumed and isinstance(error, HostError):
+            error.advice = f"{UNCHANGED} `--resume` keeps the hosts of the rollout: repair those that were set aside"
+            error.advice += ", or allow more of them with --max-failures." if found.well else "."
         name, lists = host_lists.WOULD_BE_ASIDE, {}
         if len(found.aside) > MOST_NAMED:
             hosts = [one.host for one in found.aside]
@@ -214,7 +222,7 @@ def resume(
             }
             drains = _lifted(journal, rest, found, settings, output, broken=new)
             return running.run(journal.resume(), back, found, journal, settings, output, diff=diff, drains=drains)
-        refuse(found, settings, output, budget)
+        refuse(found, settings, output, budget, resumed=True)
         doubtful = {record.host for record in earlier.in_doubt() if record.step is Step.ACTIVATE}
         doubtful |= affected.unproved(found.well, journal.past())
         plans = affected.in_phase(found.well, earlier.phase, doubtful)

@@ -139,7 +139,8 @@ def _next_steps(outcome: FleetOutcome, resumed: bool) -> list[str]:
     if (outcome.site.failures or outcome.why) and not outcome.kept:
         steps.append(f"Run {again}; it continues at the component that failed.")
     if outcome.aside and not outcome.kept:
-        steps.append(f"Repair the hosts that were set aside and run {again}, or leave them out: --limit '!HOST'.")
+        leave_out = "" if resumed and not ended else ", or leave them out: --limit '!HOST'"
+        steps.append(f"Repair the hosts that were set aside and run {again}{leave_out}.")
     if outcome.lists:
         files = ", ".join(outcome.lists.values())
         steps.append(f"Lists of hosts for --limit @FILE: {files}")

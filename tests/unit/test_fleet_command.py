@@ -561,8 +561,9 @@ def test_continued_rollout_shows_what_was_found_and_stops_if_too_many_hosts_are_
     now = found("staged", HOSTS[:2], tuple(replace(OFF, host=host) for host in HOSTS[2:]))
     monkeypatch.setattr("neuraltalk_provision.fleet.survey.survey", lambda *_, **__: now)
     shown = list[Survey]()
-    with pytest.raises(HostError, match="4 of 6 hosts"):
+    with pytest.raises(HostError, match="4 of 6 hosts") as caught:
         command.resume((), settings, Output(as_json=True), shown.append)
+    assert "or allow more of them with --max-failures" in caught.value.advice and "--limit" not in caught.value.advice
     assert [len(survey.aside) for survey in shown] == [4]
     assert fleet.ran == []
 

@@ -11,7 +11,7 @@ from neuraltalk_provision.fleet.outcome import FleetOutcome, raise_failures
 from neuraltalk_provision.fleet.records import Status
 from neuraltalk_provision.settings import Settings
 from neuraltalk_provision.site import codes
-from tests.unit.test_fleet_command import Fleet, carried_out, fleet, found, resumed, settings
+from tests.unit.test_fleet_command import OFF, Fleet, carried_out, fleet, found, resumed, settings
 from tests.unit.test_fleet_evidence import changed, sharing
 
 __all__ = ["fleet", "settings"]
@@ -90,6 +90,19 @@ def test_rollout_that_was_continued_to_its_end_is_not_continued_again(
     advice = advice_of(outcome, resumed=True)
     assert "Run `provision site`, with the --limit that the rollout had; it continues" in advice
     assert "the same command" not in advice
+
+
+def test_rollout_that_is_continued_has_no_limit_that_could_leave_hosts_out(
+    fleet: Fleet, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = changed(settings, waves=[1, "50%", "100%"], max_failures=1)
+    fleet.breaks = {"activate.yml": {"node2"}}
+    survey = found("staged", FIVE, (OFF,))
+    assert "run the same command again, or leave them out" in advice_of(carried_out(survey, chosen))
+    outcome = resumed(monkeypatch, chosen, survey)
+    assert outcome.status == Status.STOPPED
+    advice = advice_of(outcome, resumed=True)
+    assert "Repair the hosts that were set aside and run the same command again." in advice
 
 
 def test_host_that_was_lost_while_it_built_has_its_generation_still(fleet: Fleet, settings: Settings) -> None:
