@@ -54,13 +54,14 @@ def failed(
     """The error for a rollback after which a host has not gone back, or its node is still drained."""
     used = [Aside(host, one.reason, one.code) for host, one in sorted(done.aside.items())]
     lost = sorted({*done.failed, *done.aside, *(one.host for one in aside)})
+    moved = [move.host for move in gone if not move.is_done]
     steps = [UNCHANGED] * plan
     if used:
         steps.append(
             "Hosts in use keep their generation: end what uses them, wait for it with --busy wait, or give --in-use."
         )
-    if gone and not plan:
-        steps.append(f"{named([move.host for move in gone])} went back.")
+    if moved and not plan:
+        steps.append(f"{named(moved)} went back.")
     if lost and not plan:
         files = [f"@{lists[name]}" for name in ("failed", "set-aside") if name in lists]
         again = files if files and len(lost) > MOST_NAMED else lost
@@ -80,7 +81,7 @@ def failed(
         advice=" ".join(steps),
         document={
             "hosts": [asdict(move) for move in gone],
-            "changed": bool(gone) and not plan,
+            "changed": bool(moved) and not plan,
             "failures": [asdict(failure) for failure in failures],
             "set_aside": [survey.as_json(one) for one in (*aside, *used)],
             "drained": dict(drained),

@@ -446,6 +446,19 @@ def test_host_that_did_not_get_the_newest_generation_keeps_the_one_to_which_othe
     assert [(move.before, move.after) for move in moves] == [("b", "a"), *[("a", "a")] * 7]
 
 
+def test_hosts_that_have_the_generation_already_did_not_go_back(
+    site: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error said that they went back, and its document that something was changed."""
+    there = stack("a", "b", a=True, b=True)
+    states(monkeypatch, Failure("node3", "Ask", "gone", True), node1=there, node2=there)
+    telling(monkeypatch, PlayResults(results=BACK))
+    with pytest.raises(HostError, match="set aside: node3") as caught:
+        rollback.rollback(site, Request(target="a"), QUIET, plan=False)
+    assert "went back" not in caught.value.advice
+    assert (caught.value.document["changed"], len(caught.value.document["hosts"])) == (False, 2)
+
+
 def test_host_that_was_off_in_a_rollback_keeps_the_generation_that_the_others_have(
     site: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
