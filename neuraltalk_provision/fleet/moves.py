@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from neuraltalk_provision.fleet.records import Outcome, Phase, Rollout, Step
+from neuraltalk_provision.fleet.reader import WentBack
+from neuraltalk_provision.fleet.records import Rollout
 from neuraltalk_provision.host_names import named
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.host_state import HostState
@@ -76,15 +77,13 @@ def moves(
     return tuple(found), unable
 
 
-def opposed(found: Sequence[Move], last: Rollout | None) -> tuple[str, ...]:
-    """What is said of hosts that leave the generation to which others return, or to which the last rollback took hosts:
-    they have gone back before, or did not get the newer one.
+def opposed(found: Sequence[Move], back: Sequence[WentBack]) -> tuple[str, ...]:
+    """What is said of hosts that leave the generation to which others return: they did not get the newer one; or to
+    which they or others of the same generations went `back` before.
     """
     now: dict[tuple[str, str], list[str]] = {}
     for move in found:
         now.setdefault((move.before, move.after), []).append(move.host)
-    rollback = last if last and last.phase is Phase.ROLLBACK else Rollout()
-    back = [one for one in rollback.hosts if rollback.outcome(one.host, Step.GIVE_BACK) is Outcome.DONE]
     told = []
     for (current, previous), hosts in now.items():
         if current == previous:
@@ -99,7 +98,7 @@ def opposed(found: Sequence[Move], last: Rollout | None) -> tuple[str, ...]:
         own = {*hosts}
         went = [one.host for one in back if one.target == current and (one.former == previous or one.host in own)]
         if went and not others and (previous, current) not in now:
-            others = [f"the last rollback took {named(went)} to {current}"]
+            others = [f"a rollback took {named(went)} to {current}"]
         told += [f"{named(hosts)} would go from generation {current} to {previous}, and {one}" for one in others]
     return tuple(told)
 

@@ -29,6 +29,7 @@ from neuraltalk_provision.fleet.records import (
     Options,
     Outcome,
     Pause,
+    Phase,
     Record,
     Rollout,
     Step,
@@ -62,6 +63,15 @@ class _Activation(Result):
     host: HostName
     outcome: Annotated[Outcome, Strict(False)]
     target: GenerationId
+
+
+class WentBack(Result):
+    """A host that went back from the generation `former` to `target`; both are one if a command found it there."""
+
+    host: HostName
+    former: GenerationId
+    target: GenerationId
+    phase: Annotated[Phase, Strict(False)]
 
 
 class _Count(Result):
@@ -116,6 +126,18 @@ class Reader:
             {one.host: one.target for one in last if one.outcome in (Outcome.FAILED, Outcome.LOST)},
             {one.host: one.target for one in last if one.outcome is Outcome.STARTED},
         )
+
+    def went_back(self) -> tuple[WentBack, ...]:
+        """The hosts of which the last thing that was done is `provision rollback`."""
+        with self._reading() as connection:
+            # As above, the other columns are those of the newest rollout.
+            rows = connection.execute(
+                "SELECT host, former, target, phase, max(rollout) FROM records JOIN hosts USING (rollout, host) "
+                "JOIN rollouts ON number = rollout WHERE step IN (?, ?) AND outcome = ? GROUP BY host LIMIT ?",
+                (Step.ACTIVATE, Step.GIVE_BACK, Outcome.DONE, KEPT * MOST_HOSTS),
+            ).fetchall()
+        found = [self._read(WentBack, dict(row), "a record") for row in rows]
+        return tuple(one for one in found if one.phase is Phase.ROLLBACK)
 
     def drains(self) -> tuple[Drain, ...]:
         """The drains of all rollouts that may not be lifted yet, one for each node."""

@@ -14,6 +14,7 @@ from neuraltalk_provision.fleet.hosts import losses
 from neuraltalk_provision.fleet.idle import Activation
 from neuraltalk_provision.fleet.journal import Journal
 from neuraltalk_provision.fleet.moves import Move, moves, opposed, show
+from neuraltalk_provision.fleet.reader import Reader
 from neuraltalk_provision.fleet.records import HostEntry, Options, Outcome, Phase, Rollout, Status, Step, inputs
 from neuraltalk_provision.fleet.rollback_error import both_ways, failed, no_generation
 from neuraltalk_provision.fleet.rollback_words import rollback_of
@@ -89,7 +90,7 @@ def rollback(settings: Settings, asked: Request, output: Output, *, plan: bool) 
     """
     if plan:
         with Journal.read(settings.journal) as reader:
-            found = _find(settings, asked, reader.rollout(), output, plan=True)
+            found = _find(settings, asked, reader, output, plan=True)
         used = {} if asked.in_use else use.planned(settings, found.machines)
         planned = tuple(replace(move, in_use=used.get(move.of or move.host, "")) for move in found.moves)
         show(planned, output, plan=True)
@@ -99,15 +100,14 @@ def rollback(settings: Settings, asked: Request, output: Output, *, plan: bool) 
     with Journal.open(
         settings.journal, controller.name(), controller.is_dead, what=WHAT, take_over=asked.take_over
     ) as journal:
-        last = journal.rollout()
-        found = _find(settings, asked, last, output, plan=False)
-        if remark := entries.given_up_by_rollback(last if last and last.is_unfinished else None):
+        found = _find(settings, asked, journal, output, plan=False)
+        if remark := entries.given_up_by_rollback(journal.unfinished()):
             output.remark("remark", remark)
         return _Rollback(found, asked, settings, output, journal).run()
 
 
-def _find(settings: Settings, asked: Request, last: Rollout | None, output: Output, *, plan: bool) -> _Found:
-    """Ask the hosts; `last` is the newest rollout of the journal. See `rollback` for the errors."""
+def _find(settings: Settings, asked: Request, journal: Reader, output: Output, *, plan: bool) -> _Found:
+    """Ask the hosts. See `rollback` for the errors."""
     asked_of = host_state.read_each(settings, catalogues.load(), asked.limit)
     aside = [survey.failed(failure) for failure in asked_of.failures]
     entries.check_names([*asked_of.states, *(one.host for one in aside)])
@@ -119,14 +119,15 @@ def _find(settings: Settings, asked: Request, last: Rollout | None, output: Outp
     shares = sharing.of_hosts(states)
     _refuse(aside, states, shares, settings)
     leases.refuse(states, asked.take_over)
-    earlier = last if last and last.is_unfinished and last.phase is Phase.ROLLBACK else None
+    last = journal.unfinished()
+    earlier = last if last and last.phase is Phase.ROLLBACK else None
     found, unable = moves(states, shares, asked.target, earlier)
     if unable:
         others = [move.host for move in found]
         name, place = host_lists.CAN_RETURN, host_lists.beside(settings.journal)
         lists = {} if plan else host_lists.write(place, {name: others}, output, [name])
         raise no_generation(unable, others, asked.target, lists)
-    if reasons := not asked.target and opposed(found, last):
+    if reasons := not asked.target and opposed(found, journal.went_back()):
         raise both_ways(reasons)
     return _Found(states, shares, tuple(aside), found, earlier)
 

@@ -312,7 +312,7 @@ def test_rollback_that_did_not_finish_takes_no_host_forward_again(
     assert "node1: has generation a again already" in capsys.readouterr().out
     assert last(site).status is Status.ROLLED_BACK
     states(monkeypatch, **dict.fromkeys(THREE, there))
-    with pytest.raises(UsageError, match="node1, node2, node3 would go from generation a to b, and the last rollback"):
+    with pytest.raises(UsageError, match="node1, node2, node3 would go from generation a to b, and a rollback"):
         rollback.rollback(site, Request(), QUIET, plan=False)
 
 
@@ -446,6 +446,21 @@ def test_host_that_did_not_get_the_newest_generation_keeps_the_one_to_which_othe
     assert [(move.before, move.after) for move in moves] == [("b", "a"), *[("a", "a")] * 7]
 
 
+def test_hosts_that_went_back_before_others_did_take_no_step_forward(
+    site: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the newest command of the journal was asked: one for other hosts was given since."""
+    telling(monkeypatch, PlayResults(results=BACK))
+    for host, there in (("node1", THREE["node1"]), ("node2", stack("y", "x", x=True, y=True))):
+        states(monkeypatch, **{host: there})
+        rollback.rollback(site, Request([host]), QUIET, plan=False)
+    states(monkeypatch, node1=stack("a", "b", a=True, b=True))
+    with pytest.raises(UsageError, match="node1 would go from generation a to b, and a rollback took node1 to a"):
+        rollback.rollback(site, Request(["node1"]), QUIET, plan=False)
+    states(monkeypatch, node1=stack("d", "c", c=True, d=True))  # by somebody else
+    assert rollback.rollback(site, Request(["node1"]), QUIET, plan=False)[0].after == "c"
+
+
 def test_hosts_that_have_the_generation_already_did_not_go_back(
     site: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -489,7 +504,7 @@ def test_rollback_that_is_given_twice_takes_no_host_forward(
     rollback.rollback(site, Request(), QUIET, plan=False)
     states(monkeypatch, **there)
     requests.clear()
-    words = f"{hosts} would go from generation a to b, and the last rollback took {hosts} to a"
+    words = f"{hosts} would go from generation a to b, and a rollback took {hosts} to a"
     with pytest.raises(UsageError, match=words) as no:
         rollback.rollback(site, Request(), QUIET, plan=False)
     assert (requests, last(site).status, "--to" in no.value.advice) == ([], Status.ROLLED_BACK, True)
@@ -507,7 +522,7 @@ def test_host_whose_stack_root_went_back_under_another_name_does_not_go_forward(
     with contextlib.suppress(HostError):
         rollback.rollback(site, Request(["node1", "node3"]), QUIET, plan=False)
     states(monkeypatch, node2=stack("a", "b", a=True, b=True))
-    words = r"node2 would go from generation a to b, and the last rollback took node1(, node3)? to a"
+    words = r"node2 would go from generation a to b, and a rollback took node1(, node3)? to a"
     with pytest.raises(UsageError, match=words):
         rollback.rollback(site, Request(["node2"]), QUIET, plan=False)
     assert rollback.rollback(site, Request(["node2"], "b"), QUIET, plan=False)[0].after == "b"
