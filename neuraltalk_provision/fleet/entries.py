@@ -252,7 +252,7 @@ def on_its_way_back(earlier: Rollout, budget: Budget, found: Survey) -> Standing
         aside={one.host: one.reason for one in found.aside},
         phase=earlier.phase,
         on_failure="rollback",
-        broken=f"the rollout {earlier.id} was on its way back when its controller ended",
+        broken=f"the rollout {earlier.id} was on its way back, and not all of its hosts had returned",
     )
 
 

@@ -114,6 +114,7 @@ def test_rollout_is_not_rolled_back_while_a_lost_host_may_have_the_new_generatio
     again = resumed(monkeypatch, settings, found("staged", FOUR))
     assert fleet.ran[-2] == ("give_back.yml", ("node3",))
     assert (again.kept, again.status) == ((), Status.ROLLED_BACK)
+    assert again.why == f"the rollout {again.rollout} was on its way back, and not all of its hosts had returned"
 
 
 def test_lost_host_on_which_the_new_generation_is_current_is_tested_when_the_rollout_is_continued(
