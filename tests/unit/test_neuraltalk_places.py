@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -98,13 +99,46 @@ def test_access_list_that_lets_another_user_write_is_named(module: ModuleType, r
     assert module.unsafe(str(root)) == []
 
 
-def set_access_list(path: Path, user: int) -> None:
-    """Give the directory an access list in which one user has these rights, as setfacl would."""
+@as_root
+@pytest.mark.parametrize(
+    ("below", "rights", "who"),
+    [
+        (".", {"user": 7}, f"(uid {PLAIN}), who may write to all that is created in it"),
+        ("generations/f00", {"user": 7}, f"(uid {PLAIN}), who may write to all that is created in it"),
+        (".", {"user": 7, "limit": 5}, ""),
+        (".", {"user": 5}, ""),
+        (".", {"group": 7}, ""),  # the group root is root's
+        (".", {"named_group": 7}, "the group "),
+        (".", {"other": 7}, "everybody, who may write to all that is created in it"),
+    ],
+)
+def test_default_list_that_lets_others_write_to_what_is_built_is_named(
+    module: ModuleType, root: Path, below: str, rights: dict[str, int], who: str
+) -> None:
+    """`setfacl -d -m u:USER:rwx`: then the umask does not count, and USER can change sources while root builds them."""
+    place = root / below
+    set_access_list(place, "default", **{"user": 0, "limit": 7, **rights})
+    built = place / "built"
+    subprocess.run(["sh", "-c", 'umask 022; : > "$1"', "sh", built], check=True)
+    assert built.stat().st_mode & 0o022 or not who
+    found = module.unsafe(str(root))
+    assert len(found) == bool(who)
+    for words in found:
+        assert f"{place} (owner root (uid 0), mode 0755) can be written by " in words
+        assert who in words
+        assert "remove its default access list (setfacl -k it), or choose another stack_root" in words
+
+
+def set_access_list(
+    path: Path, kind: str = "access", *, user: int, group: int = 5, other: int = 5, named_group: int = 0, limit: int = 0
+) -> None:
+    """Give the directory an access list in which one user and one group have these rights, as setfacl would."""
     nobody = 0xFFFFFFFF
-    entries = [(1, 7, nobody), (2, user, PLAIN), (4, 5, nobody), (0x10, user, nobody), (0x20, 5, nobody)]
+    entries = [(1, 7, nobody), (2, user, PLAIN), (4, group, nobody), (8, named_group, PLAIN)]
+    entries += [(0x10, limit or user, nobody), (0x20, other, nobody)]
     try:
         os.setxattr(
-            path, "system.posix_acl_access", struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *e) for e in entries)
+            path, f"system.posix_acl_{kind}", struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *e) for e in entries)
         )
     except OSError:
         pytest.skip("the file system has no access lists")

@@ -15,7 +15,7 @@ import pwd
 import stat
 
 from . import access_lists
-from ..rules import layout
+from ..rules import access_list, layout
 
 MOST_LINKS = 40
 MOST_NAMES = 5
@@ -32,7 +32,8 @@ def places_of(root):
     If a component is a link, the components of its target follow. `kind` is directory, file, link, other or absent;
     after an absent component the list ends. A link in a loop has the kind `other`. `acl` is whether there is a list
     of further users who may write to it; the group's rights in its mode are then the most that they can have. If an
-    NFSv4 list lets others write, or cannot be read, `writers` says so, and `cure` what to do.
+    NFSv4 list lets others write, or a default list lets them write to what is created there, or cannot be read,
+    `writers` says so, and `cure` what to do.
     """
     found = []  # type: list[dict[str, str | int]]
     exists = _walk(os.path.abspath(root), found, [0])
@@ -85,8 +86,30 @@ def _place(path):
     place = {"path": path, "kind": kind, "uid": status.st_uid, "gid": status.st_gid, "mode": mode, "acl": acl}
     if kind in ("directory", "file"):
         others, cure = access_lists.nfs4_writers(path, status)
-        place.update({"writers": others, "cure": cure} if others else {})
+        heirs = _heirs(path, status) if kind == "directory" and not others else ""
+        cure = "remove its default access list (setfacl -k it)" if heirs else cure
+        place.update({"writers": others or heirs, "cure": cure} if others or heirs else {})
     return place
+
+
+def _heirs(path, status):
+    """Who else may write to what is created in a directory, by its default access list, in words; empty if nobody."""
+    try:
+        content = access_lists.attribute(path, access_list.DEFAULT)
+    except (IOError, OSError) as error:
+        return "others, as far as can be told: its default access list cannot be read (%s)" % error.strerror
+    found = [_heir(kind, number, status) for kind, number in access_list.heirs(content or b"")]
+    names = [name for name in found if name]
+    return "%s, who may write to all that is created in it (getfacl shows the list)" % names[0] if names else ""
+
+
+def _heir(kind, number, status):
+    if kind == access_list.EVERYBODY:
+        return "everybody"
+    if kind == access_list.USER:
+        return "" if number in (0, os.geteuid()) else _user(number)
+    own = status.st_gid if status.st_mode & stat.S_ISGID else os.getegid()
+    return _group_writers(own if kind == access_list.OWN_GROUP else number, os.geteuid())
 
 
 def unsafe(root, instead=OTHER_ROOT):
@@ -173,10 +196,15 @@ def _writers(place):
         return ""
     if place.get("acl"):
         return "those whom its access list (getfacl) names"
-    others = sorted(_members(place["gid"]) - IDLE_ACCOUNTS - {access_lists.user_name(place["uid"])})
-    if not others and _is_private(place["gid"], place["uid"]):
+    return _group_writers(place["gid"], place["uid"])
+
+
+def _group_writers(gid, uid):
+    """A group with its members other than the user `uid`, as text; empty if it is private."""
+    others = sorted(_members(gid) - IDLE_ACCOUNTS - {access_lists.user_name(uid)})
+    if not others and _is_private(gid, uid):
         return ""
-    return "the group %s%s" % (_group(place["gid"]), " (%s)" % ", ".join(others[:MOST_NAMES]) if others else "")
+    return "the group %s%s" % (_group(gid), " (%s)" % ", ".join(others[:MOST_NAMES]) if others else "")
 
 
 def _cure(place):

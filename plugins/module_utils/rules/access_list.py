@@ -1,7 +1,7 @@
 # Copyright the neuraltalk-provision authors. SPDX-License-Identifier: Apache-2.0
-"""NFSv4 access lists: who beside the owner may write. Used on hosts and on the controller; pure.
+"""Access lists of which the mode shows nothing: who beside the owner may write. On hosts and the controller; pure.
 
-Unlike with the lists of setfacl, the mode of the file shows nothing of the further users and groups of such a list.
+These are NFSv4 lists, and default lists: what is created in a directory gets them, and then the umask does not count.
 
 Runs under Python 2.7 and 3 and needs nothing beyond the standard library.
 """
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 ATTRIBUTE = "system.nfs4_acl"
 """The attribute of a file that has the list as the server sent it (XDR, RFC 7530 6.2.1)."""
+DEFAULT = "system.posix_acl_default"
+"""The attribute of a directory that has its default list (setfacl -d), as the kernel gives it (acl(5))."""
+USER, OWN_GROUP, GROUP, _MASK, EVERYBODY = 0x2, 0x4, 0x8, 0x10, 0x20
+"""The kinds of its entries: a user, the group of what is created, another group, the limit of all these, all others."""
 _ALLOW, _KINDS = 0, 4
 _GROUP = 0x40
 _WRITES = 0x2 | 0x4 | 0x40 | 0x40000 | 0x80000
@@ -64,6 +68,15 @@ def writers(content, own):
         if kind == _ALLOW and mask & _WRITES and not mine and name not in found:
             found.append(name)
     return found
+
+
+def heirs(content):
+    # type: (bytes) -> list[tuple[int, int]]
+    """(kind, number) of those who may write to what is created in a directory with this default list."""
+    entries = [struct.unpack_from("<HHI", content, at) for at in range(4, len(content) - 7, 8)]
+    limit = min([rights for kind, rights, _ in entries if kind == _MASK] or [7])
+    limits = {USER: limit, OWN_GROUP: limit, GROUP: limit, EVERYBODY: 7}
+    return [(kind, number) for kind, rights, number in entries if rights & limits.get(kind, 0) & 2]
 
 
 def _entries(content):
