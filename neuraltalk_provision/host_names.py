@@ -19,7 +19,8 @@ HOST, ADDRESS = "HOST", "ADDRESS"
 _BEGIN = re.compile(rf"(\w* *){HOST}\b")
 _OF_SSH = re.compile(
     r"(?<=\bconnect to host )\S+(?: port \d+)?|(?<=\bresolve hostname )\S+?(?=: )|(?<=\bby )\S+ port \d+"
-    r"|(?<=\bonnection to )\S+(?= (?:port \d|closed|timed))|\S+@\S+(?=: Permission denied)"
+    # A word is looked at only from its beginning: what a host says can be one very long word.
+    r"|(?<=\bonnection to )\S+(?= (?:port \d|closed|timed))|(?<!\S)(?=\S*@)\S+(?=: Permission denied)"
 )
 
 
