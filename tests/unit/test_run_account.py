@@ -246,6 +246,22 @@ def test_lock_of_another_user_than_the_account_is_refused(load: Callable[[str], 
         pass
 
 
+def test_lock_that_is_given_to_the_account_is_empty_before(
+    load: Callable[[str], ModuleType], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is what the account linked there before its own name was removed, such as an earlier /etc/shadow."""
+    leases, account = load("runs.leases"), load("runs.account").find(USER)
+    lock = root / "runs" / ".leases"
+    lock.parent.mkdir()
+    lock.write_text("root:secret\n")
+    given: list[str] = []
+    fchown = os.fchown
+    monkeypatch.setattr(os, "fchown", lambda *args: (given.append(lock.read_text()), fchown(*args)))
+    with leases.Leases(str(root), account):
+        assert lock.stat().st_uid == account.uid
+    assert given == [""]
+
+
 def test_lock_of_the_account_is_opened_where_the_kernel_protects_such_files(
     load: Callable[[str], ModuleType], root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

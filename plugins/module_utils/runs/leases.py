@@ -39,7 +39,9 @@ class Leases(object):
     def __enter__(self):
         self.handle = open_own(self.path, self.account.uid if self.account else None)
         if not self.looks:
-            if self.account is not None and os.geteuid() == 0:
+            if self.account is not None and os.geteuid() == 0 and os.fstat(self.handle).st_uid != self.account.uid:
+                # It can be a link that the account made to a file of root, which has lost its own name since then.
+                os.ftruncate(self.handle, 0)
                 os.fchown(self.handle, self.account.uid, self.account.gid)
             os.fchmod(self.handle, 0o600)
         deadline = clock.seconds() + LEASE_PATIENCE
