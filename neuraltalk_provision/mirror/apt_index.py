@@ -10,7 +10,7 @@ from neuraltalk_provision.errors import MirrorError
 from neuraltalk_provision.mirror.apt_sources import ARCHITECTURE
 from neuraltalk_provision.mirror.collection import Piece
 
-_FIELD = re.compile(rb"^(Package|Version|Architecture|SHA256|Essential|Priority):[ \t]*(.*?)[ \t]*$", re.M)
+_FIELD = re.compile(rb"^(Package|Version|Architecture|SHA256|Essential|Priority):(.*)$", re.M)
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]{0,127}")
 _VERSION = re.compile(r"([0-9]{1,9}:)?[A-Za-z0-9][A-Za-z0-9.+~:-]{0,127}")
 _ADDRESS = re.compile(r"'([^'\s]+)' (\S+) ([0-9]{1,15}) SHA256:([0-9a-f]{64})")
@@ -95,7 +95,7 @@ class Available:
 
 def _fields(block: bytes) -> dict[str, str]:
     """The fields of a record that are used here."""
-    return {name.decode(): value.decode("utf-8", "replace") for name, value in _FIELD.findall(block)}
+    return {name.decode(): value.strip(b" \t").decode("utf-8", "replace") for name, value in _FIELD.findall(block)}
 
 
 def _is_base(fields: Mapping[str, str]) -> bool:

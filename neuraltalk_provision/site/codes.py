@@ -107,7 +107,8 @@ _OF_AN_UNREACHED_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), code)
     for pattern, code in (
         (
-            r"(?is)(?:no such identity: |identity file .* not accessible|load key \").*permission denied \(",
+            r"(?is)\A(?=.*permission denied \()"
+            r".*(?:no such identity: |identity file [^\n]* not accessible|load key \")",
             SSH_KEY_FILE,
         ),
         (r"(?i)permission denied \(", SSH_LOGIN),
@@ -123,7 +124,7 @@ _OF_AN_UNREACHED_HOST: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(?:kex|ssh)_exchange_identification|during banner exchange", SSH_DROPPED),
         # The server's own words stand before it: it knew the key, and closed the connection on purpose.
         (
-            r"via ssh: (?!Connection |Warning: )[^\n]*\S[\s\S]*\nConnection closed by (?!UNKNOWN)\S+ port \d",
+            r"via ssh: (?!Connection |Warning: )[^\S\n]*\S[\s\S]*\nConnection closed by (?!UNKNOWN)\S+ port \d",
             SSH_NOT_NOW,
         ),
         # ssh ended before Ansible had written the module to it, and Ansible did not read why.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,6 +90,14 @@ def test_closed_connection_is_recognised(message: str) -> None:
 @pytest.mark.parametrize(("message", "code"), NO_DROPS)
 def test_other_cause_is_not_taken_for_one(message: str, code: str) -> None:
     assert failure(f"Failed to connect to the host via ssh: {message}").code == code
+
+
+@pytest.mark.parametrize("words", ["via ssh: a" * 250, "identity file  not accessible" * 350])
+def test_long_words_of_a_server_are_searched_in_little_time(words: str) -> None:
+    """Both took 2 s; 10,000 characters of the first, the longest message that is kept, took two minutes."""
+    began = time.process_time()
+    assert failure(words).code == codes.UNREACHABLE
+    assert time.process_time() - began < 0.5
 
 
 @pytest.mark.parametrize(
