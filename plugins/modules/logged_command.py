@@ -27,7 +27,7 @@ options:
     description: Run the command in this generation's environment.
     type: path
   chdir:
-    description: The working directory.
+    description: The working directory; by default C(/).
     type: path
   env:
     description: Variables to add to the environment of the command.

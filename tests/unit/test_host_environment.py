@@ -147,6 +147,17 @@ def test_only_what_names_it_gets_the_login(login: Path) -> None:
     assert found.strip() == str(login / "luarocks")
 
 
+def test_files_in_the_directory_of_the_login_are_not_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python searches the directory in which it is started first, for its own modules too."""
+    (tmp_path / "json.py").write_text("print('executed')")
+    monkeypatch.chdir(tmp_path)
+    argv = [sys.executable, "-c", "import json, os; print(os.getcwd())"]
+    commands.run_logged(argv, str(tmp_path / "x.log"))
+    assert (tmp_path / "x.log").read_text().splitlines()[1:] == ["/"]
+    for login in (False, True):
+        assert commands.output_of(argv, login=login) == ("/\n", 0)
+
+
 def test_login_without_any_variable_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(commands.os.environ):
         monkeypatch.delenv(name)

@@ -112,7 +112,7 @@ def arm(root, record):
 
 def _start(argv, how):
     """Start the program, and return what it says after READY. StackError if it does not start."""
-    text, code = output_of(argv + [how], timeout=PATIENCE, chdir="/", environment=UTF8)
+    text, code = output_of(argv + [how], timeout=PATIENCE, environment=UTF8)
     words = text.split()
     if code or words[:1] != [READY]:
         shown = text.strip()[-1000:] or "%s printed nothing" % argv[0]

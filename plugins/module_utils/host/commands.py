@@ -35,6 +35,9 @@ TIMEOUT = 60
 """Seconds. With a broken driver nvidia-smi may never end, and with a full queue systemctl may not."""
 MAX_OUTPUT = 16 << 20
 """Bytes of a command's output that are kept."""
+NEUTRAL = "/"
+"""Where commands run that need no directory of their own. That of a login can have a json.py, which Python prefers to
+its own, or a nn.lua; root would execute it."""
 _ERROR = re.compile(r"(?i)\b(error|fatal|cannot|undefined|not found|no such|denied|no space)\b|\*\*\*")
 
 _NOISE = re.compile(r"^(?:ERROR: ld\.so: object .*: ignored\.|.*: warning: setlocale: .*)(?:\n|\Z)", re.M)
@@ -58,7 +61,7 @@ def run_logged(argv, log, chdir=None, environment=None, timeout=None, append=Fal
             output.flush()
         try:
             process = subprocess.Popen(
-                argv, cwd=chdir, env=env, stdin=nothing, stdout=output, stderr=output, preexec_fn=os.setsid
+                argv, cwd=chdir or NEUTRAL, env=env, stdin=nothing, stdout=output, stderr=output, preexec_fn=os.setsid
             )
         except OSError as error:
             message = "%s cannot be started: %s" % (argv[0], error.strerror)
@@ -98,7 +101,7 @@ def output_of(argv, timeout=TIMEOUT, chdir=None, environment=None, errors=True, 
         try:
             process = subprocess.Popen(
                 argv,
-                cwd=chdir,
+                cwd=chdir or NEUTRAL,
                 env=env,
                 stdin=nothing,
                 stdout=subprocess.PIPE,

@@ -44,7 +44,7 @@ def check_readers(generation, parts, log):
     program = "local m = require '%s'; print('\\nloaded %s')" % (module, module)
     start = file_size(log)
     argv = with_stack(generation, ["luajit", "-e", program] if module else ["echo", "loaded"])
-    outcome = run_logged([sys.executable, "-c", AS_NOBODY] + argv, log, chdir="/", timeout=600, append=True)
+    outcome = run_logged([sys.executable, "-c", AS_NOBODY] + argv, log, timeout=600, append=True)
     if outcome["rc"] != 0 or not any(line.startswith("loaded") for line in lines_since(log, start)[1:]):
         raise StackError("a user without rights (%d) cannot use it" % NOBODY, tail=log_tail(log))
     return "user %d %s in %s s" % (NOBODY, "loads " + module if module else "runs it", outcome["seconds"])
