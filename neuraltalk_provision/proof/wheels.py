@@ -30,7 +30,7 @@ def resolve(file: Path, requirements: Sequence[str], python: str) -> Tried:
     here = f"{sys.version_info[0]}.{sys.version_info[1]}"
     if python.split(".")[:2] != here.split("."):
         return Tried(not_tried=f"the host has Python {python}, and this machine has Python {here}")
-    pip = [sys.executable, "-m", "pip", "--isolated", "--disable-pip-version-check", "--no-input"]
+    pip = [sys.executable, "-P", "-m", "pip", "--isolated", "--disable-pip-version-check", "--no-input"]
     if run([*pip, "--version"]).code:
         return Tried(not_tried="the Python of this machine has no pip")
     with naming(TEMPORARY, "written"), keeper.kept(keeper.PRIVATE) as folder:

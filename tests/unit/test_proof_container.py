@@ -235,7 +235,10 @@ def wheel(name: str, needs: str = "") -> bytes:
 
 
 @pytest.mark.slow
-def test_wheel_that_is_missing_is_named_by_pip(tmp_path: Path) -> None:
+def test_wheel_that_is_missing_is_named_by_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not the pip.py in the working directory, which can be that of a site somebody sent."""
+    (tmp_path / "pip.py").write_text("raise SystemExit('executed')")
+    monkeypatch.chdir(tmp_path)
     here = f"{sys.version_info[0]}.{sys.version_info[1]}"
     both = {"one-1.0-py3-none-any.whl": wheel("one", "two"), "two-1.0-py3-none-any.whl": wheel("two")}
     whole, part = archives.pack_bytes(tmp_path / "whole.tar", both), dict(list(both.items())[:1])
