@@ -113,7 +113,8 @@ case "$state" in
 esac
 
 [ -f "$mirror/$WHEELS" ] || stop "$mirror/$WHEELS is not there." \
-    "Copy the whole mirror, or fetch it again: provision mirror pull --for PLATFORM --only provision-wheels"
+    "If you unpacked the parts of a bundle, it is in the directory artifacts of one part: copy it from there." \
+    "Otherwise copy the whole mirror, or fetch it again: provision mirror pull --for PLATFORM --only provision-wheels"
 digest=$("$python" -I -c '
 import hashlib, sys
 with open(sys.argv[1], "rb") as file:
@@ -167,4 +168,10 @@ mv "$target/.complete" "$target/$MARKER"
 trap - EXIT INT TERM HUP
 
 echo "provision is installed in $target. Next:"
-echo "  $target/bin/provision mirror verify --mirror $mirror"
+if [ -f "$mirror/mirror.lock" ]; then
+    echo "  '$target/bin/provision' mirror verify --mirror '$mirror'"
+else # the unpacked parts of a bundle
+    echo "  '$target/bin/provision' init my-site"
+    echo "and then in my-site, with the directories of the parts:"
+    echo "  '$target/bin/provision' mirror unbundle DIR..."
+fi

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -146,6 +147,7 @@ def machine(tmp_path: Path) -> Machine:
         role="controller",
     )
     (mirror / installer.FILE).write_text(installer.text(entry))
+    (mirror / "mirror.lock").touch()
     return Machine(mirror, home)
 
 
@@ -175,7 +177,10 @@ def test_it_installs_into_one_directory_and_a_second_time_changes_nothing(machin
     done = machine.run("a place", **hostile)
     assert done.returncode == 0, done.stderr
     place = machine.home / "a place"
-    assert f"{place}/bin/provision mirror verify --mirror {machine.mirror}" in done.stdout
+    assert shlex.split(done.stdout.splitlines()[-1]) == [
+        f"{place}/bin/provision",
+        *("mirror", "verify", "--mirror", str(machine.mirror)),
+    ]
     run = subprocess.run([place / "bin" / "provision"], env={}, capture_output=True, text=True, check=True)
     assert run.stdout == "0.1.0\n"
     assert below(machine.home) == ["a place"]
@@ -266,6 +271,18 @@ def _without_pip(home: Path) -> Path:
     program.write_text(f'#!/bin/sh\ncase "$*" in *"-m venv"*) exit 9;; esac\nexec {sys.executable} "$@"\n')
     program.chmod(0o755)
     return folder
+
+
+def test_next_steps_beside_the_files_of_a_bundle_that_was_unpacked_by_hand(machine: Machine, quick: str) -> None:
+    """They lie in one directory `artifacts` for each part, beside no lock, and nothing verifies them there."""
+    (machine.mirror / "mirror.lock").unlink()
+    done = machine.run(PYTHON=quick)
+    assert "mirror verify" not in done.stdout
+    assert shlex.split(done.stdout.splitlines()[-1])[1:] == ["mirror", "unbundle", "DIR..."]
+    (machine.mirror / "provision-wheels.tar").unlink()
+    refused = machine.run("other")
+    assert refused.returncode == 2
+    assert "in the directory artifacts of one part: copy it from there" in refused.stderr
 
 
 def test_directory_that_it_did_not_make_is_kept(machine: Machine) -> None:
