@@ -10,7 +10,7 @@ import typer
 
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision.cli import options
-from neuraltalk_provision.cli.run import Detach, Gpu, Memory, refuse_without_effect, run_all
+from neuraltalk_provision.cli.run import Detach, GpuAgain, Memory, refuse_without_effect, run_all
 from neuraltalk_provision.cli.runs import Host, Id
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.output import Output
@@ -34,7 +34,7 @@ def resume(
         ),
     ] = "last",
     new_id: Annotated[str, typer.Option("--id", help="The id of the new run. Default: the old id with -r2.")] = "",
-    gpu: Gpu = None,
+    gpu: GpuAgain = None,
     gpu_memory: Memory = None,
     detach: Detach = False,
     plan: options.Plan = False,

@@ -32,10 +32,9 @@ Detach = Annotated[
     bool, typer.Option("--detach", "-d", help="Start the run and return; use `provision runs` to follow it later.")
 ]
 Id = Annotated[str, typer.Option("--id", help="The run's id, which names its directory. Default: made from the time.")]
-Gpu = Annotated[
-    str | None,
-    typer.Option("--gpu", help="The GPU: auto (a free one), an index, a UUID, or none to use the CPU (default)."),
-]
+_GPU = "The GPU: auto (a free one), an index, a UUID, or none to use the CPU. Default: "
+Gpu = Annotated[str | None, typer.Option("--gpu", help=f"{_GPU}that of the file, otherwise none.")]
+GpuAgain = Annotated[str | None, typer.Option("--gpu", help=f"{_GPU}auto if the run used a GPU, otherwise none.")]
 Memory = Annotated[
     int | None,
     typer.Option("--gpu-memory", min=0, help="MiB that must be free on the GPU. Default: an estimate."),

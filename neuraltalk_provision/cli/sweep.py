@@ -41,7 +41,13 @@ def sweep(
     run_id: Annotated[
         str, typer.Option("--id", help="The id of the sweep; its runs get a number too. Default: made from the time.")
     ] = "",
-    gpu: run.Gpu = None,
+    gpu: Annotated[
+        str | None,
+        typer.Option(
+            "--gpu",
+            help="auto for the free GPUs, or none to use the CPU. Default: that of the file, otherwise auto.",
+        ),
+    ] = None,
     gpu_memory: run.Memory = None,
     stage_names: run.Stages = "",
     launcher: options.Launcher = "ssh",

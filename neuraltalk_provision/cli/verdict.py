@@ -13,7 +13,7 @@ import typer
 from neuraltalk_provision import settings as settings_file
 from neuraltalk_provision import whole_file
 from neuraltalk_provision.cli import options
-from neuraltalk_provision.cli.run import Gpu, Memory, refuse_without_effect
+from neuraltalk_provision.cli.run import GpuAgain, Memory, refuse_without_effect
 from neuraltalk_provision.cli.runs import Host, Id, is_id, when
 from neuraltalk_provision.errors import EXIT_FAILED, EXIT_FINE, UsageError, naming
 from neuraltalk_provision.output import Output
@@ -52,7 +52,7 @@ def verify_(
     evaluate: Annotated[
         bool, typer.Option("--evaluate/--no-evaluate", help="Evaluate the saved model again; this takes some time.")
     ] = True,
-    gpu: Gpu = None,
+    gpu: GpuAgain = None,
     gpu_memory: Memory = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Also write an HTML report with the verdict to this file.")

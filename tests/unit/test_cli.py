@@ -139,6 +139,22 @@ def test_every_command_has_help_and_so_has_every_option(capsys: Capture, words: 
     assert [p.name for p in COMMANDS[words].params if not getattr(p, "help", "")] == []
 
 
+GPU_DEFAULTS = {
+    "train": "that of the file, otherwise none",
+    "eval": "that of the file, otherwise none",
+    "sweep": "that of the file, otherwise auto",
+    "runs resume": "auto if the run used a GPU, otherwise none",
+    "runs verify": "auto if the run used a GPU, otherwise none",
+}
+
+
+def test_help_of_gpu_names_the_default_of_each_command() -> None:
+    """All of them said that the CPU is the default."""
+    helps = {words: p.help for words, command in COMMANDS.items() for p in command.params if p.name == "gpu"}
+    assert {words: text.rpartition("Default: ")[2].rstrip(".") for words, text in helps.items()} == GPU_DEFAULTS
+    assert "index" not in helps["sweep"]  # is refused
+
+
 def test_help_says_where_the_documents_are_that_messages_name(capsys: Capture) -> None:
     place = "".join(provision(capsys, "--help")[1].split()).rpartition("arein")[2].rstrip(".")
     assert (Path(place) / "mirror.md").is_file()
