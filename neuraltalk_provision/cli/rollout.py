@@ -35,9 +35,8 @@ def status(
         is_newest = found is not None and [one.id for one in journal.rollouts(1)] == [found.id]
         holder, request = (journal.holder(), journal.pause_requested()) if is_newest else (None, None)
     if found is None:
-        raise UsageError(
-            f"{chosen.journal} contains no rollout {rollout}".rstrip(), advice="`provision rollout list` lists them."
-        )
+        advice = "`provision rollout list` lists them." if rollout else "`provision site` begins one."
+        raise UsageError(f"{chosen.journal} contains no rollout {rollout}".rstrip(), advice=advice)
     _show(found, output)
     has_ended = holder is not None and controller.is_dead(holder.holder)
     if holder:

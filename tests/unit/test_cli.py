@@ -643,7 +643,8 @@ def test_wrong_value_of_an_option_is_explained_as_one_in_a_file(
 
 def test_rollouts_of_a_new_site(capsys: Capture) -> None:
     code, _, err = provision(capsys, "rollout", "status")
-    assert (code, "contains no rollout" in err) == (2, True)
+    assert (code, "contains no rollout\n" in err, "rollout list" in err) == (2, True, False)
+    assert "`provision rollout list`" in provision(capsys, "rollout", "status", "0123456789ab")[2]
     code, out, _ = provision(capsys, "rollout", "list", "--json")
     assert (code, json.loads(out)) == (0, {"rollouts": []})
     code, _, err = provision(capsys, "rollout", "pause")
