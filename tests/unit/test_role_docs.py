@@ -8,10 +8,20 @@ from typing import Any
 import pytest
 import yaml
 
-from neuraltalk_provision import paths
+from neuraltalk_provision import catalogue, paths
 from tools import role_docs
 
 ROLES = sorted(path for path in (paths.share() / "roles").iterdir() if path.is_dir())
+RELEASES = {
+    "debian-11": ("Debian", "bullseye"),
+    "debian-12": ("Debian", "bookworm"),
+    "debian-13": ("Debian", "trixie"),
+    "debian-14": ("Debian", "forky"),
+    "ubuntu-22": ("Ubuntu", "jammy"),
+    "ubuntu-24": ("Ubuntu", "noble"),
+    "ubuntu-26": ("Ubuntu", "resolute"),
+}
+"""Ansible Galaxy's names of the platforms of catalogue/data/tried.yaml."""
 SPECS = """
 argument_specs:
   main:
@@ -93,4 +103,11 @@ def test_meta_of_a_role_says_what_the_collection_says(role: Path) -> None:
     assert [info(role)["author"]] == galaxy["authors"]
     assert [info(role)["license"]] == galaxy["license"]
     assert f">={info(role)['min_ansible_version']}" == runtime["requires_ansible"]
-    assert info(role)["platforms"] == info(ROLES[0])["platforms"]
+
+
+@pytest.mark.parametrize("role", ROLES, ids=[role.name for role in ROLES])
+def test_role_names_the_releases_on_which_the_real_sources_were_built(role: Path) -> None:
+    rows = [row for row in catalogue.tried_table().tried if row.built and not row.component]
+    tried = {RELEASES[row.platform.rpartition("-")[0]] for row in rows}
+    named = {(system["name"], version) for system in info(role)["platforms"] for version in system["versions"]}
+    assert named == ({("Debian", "bookworm")} if role.name == "gpu_stack" else tried)  # docs/gpu.md
