@@ -135,7 +135,8 @@ def _check_splits(request: Prepare) -> None:
     if not given:
         raise UsageError(
             "no option chooses the pictures for validation",
-            advice="Give --num_val 5000, --val_share 0.05, --split_column NAME or --karpathy_split FILE.",
+            advice="Give --num_val 5000, --val_share 0.05 or --karpathy_split FILE; or `--split_column split` if the "
+            "captions have splits.",
         )
     if request.num_test and not by_number:
         raise UsageError("--num_test needs --num_val", advice="With --val_share use --test_share.")

@@ -37,6 +37,14 @@ def test_request_that_can_be_met_is_accepted(asked: Prepare) -> None:
     request.check(asked)
 
 
+def test_splits_of_the_captions_are_named_as_a_way_to_choose() -> None:
+    """One message said to leave out --num_val if the captions have splits; the next one said to give it."""
+    with pytest.raises(UsageError) as said:
+        request.check(replace(ASKED, num_val=None))
+    assert "`--split_column split` if the captions have splits" in said.value.advice
+    request.check(replace(ASKED, num_val=None, split_column="split"))
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

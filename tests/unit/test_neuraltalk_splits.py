@@ -64,7 +64,8 @@ def test_splits_of_the_source_need_no_numbers(module: ModuleType) -> None:
         (
             ["val", "train"],
             {"num_val": 0},
-            "the source of the captions contains splits, and num_val would assign others",
+            "the source of the captions contains splits, and num_val would assign others: give `--split-column split` "
+            "in its place, or add `--split-column -`",
         ),
         (["val", "train"], {"val_share": 0.1, "num_test": 1}, "val_share and num_test would"),
         (["val", "test"], {}, "no picture is left for training"),

@@ -36,7 +36,7 @@ def assign(pictures, options):
         if "num_val" not in given and "val_share" not in given:
             raise StackError(
                 "it is not specified which pictures are for validation: give their number (--num-val), their share "
-                "(--val-share 0.05), or a column with train, val and test (--split-column)"
+                "(--val-share 0.05), or a column with train, val and test (--split-column split)"
             )
         val, test = _size(count, options, "val"), _size(count, options, "test")
         splits = ["val"] * min(val, count) + ["test"] * max(0, min(test, count - val))
@@ -55,8 +55,8 @@ def _own(pictures, own, given):
     """Return the splits from the source. StackError if options were given too, or some pictures have no split."""
     if given:
         raise StackError(
-            "the source of the captions contains splits, and %s would assign others: leave it out, or use "
-            "`--split-column -` to ignore the splits of the source" % " and ".join(given)
+            "the source of the captions contains splits, and %s would assign others: give `--split-column split` "
+            "in its place, or add `--split-column -` to ignore the splits of the source" % " and ".join(given)
         )
     if own < len(pictures):
         (first,) = [picture for picture in pictures if "split" not in picture][:1]
