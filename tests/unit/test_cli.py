@@ -155,6 +155,14 @@ def test_help_of_gpu_names_the_default_of_each_command() -> None:
     assert "index" not in helps["sweep"]  # is refused
 
 
+def test_options_of_a_program_that_are_chosen_if_they_are_left_out_say_so(capsys: Capture) -> None:
+    """The default of the program, cudnn and 100 images, was all that was told."""
+    _, out, _ = provision(capsys, "runs", "options", "eval.lua")
+    told = {line.split()[0]: line for line in out.splitlines()}
+    assert "if it is left out: nn on the CPU" in told["-backend"]
+    assert "with image_folder all are captioned if it is left out" in told["-num_images"]
+
+
 def test_help_says_where_the_documents_are_that_messages_name(capsys: Capture) -> None:
     place = "".join(provision(capsys, "--help")[1].split()).rpartition("arein")[2].rstrip(".")
     assert (Path(place) / "mirror.md").is_file()
