@@ -9,6 +9,11 @@ from neuraltalk_provision.catalogue.model import Catalogue, Check
 
 ANY = "PLATFORM"
 """In names, instead of a platform that is not known yet."""
+HOW = (
+    "`provision mirror pull --for PLATFORM` fetches most of them; docs/mirror.md says where the others come from, and "
+    "`provision mirror add FILE...` imports them"
+)
+"""How the files that are needed get into a mirror."""
 
 
 @dataclass(frozen=True)

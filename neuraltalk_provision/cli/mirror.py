@@ -228,7 +228,7 @@ def list_(
             "PLATFORM: `provision site --plan` prints it for every host; `provision mirror list --for PLATFORM` uses it"
         )
     if absent:
-        output.say("docs/mirror.md says where each file comes from; `provision mirror add FILE...` imports them")
+        output.say(needed.HOW)
     output.result(
         {
             "mirror": str(target),

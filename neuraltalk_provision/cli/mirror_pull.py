@@ -151,9 +151,11 @@ def _failed(failures: tuple[pull.Failure, ...], document: dict[str, Any]) -> Mir
 
 def _summary(place: Path, planned: PullPlan, added: int = 0, seconds: float = 0) -> str:
     present = len(planned.of("present"))
-    if not added:
-        return f"nothing to move: {place} already has all {present} artifacts that can be pulled"
-    return f"artifacts that were added to {place} in {seconds:.0f} s: {added}; that it already had: {present}"
+    if added:
+        return f"artifacts that were added to {place} in {seconds:.0f} s: {added}; that it already had: {present}"
+    if planned.of("failed") or not present:
+        return f"nothing to move to {place}"
+    return f"nothing to move: {place} already has all {present} artifacts that can be pulled"
 
 
 def _say_rest(output: Output, planned: PullPlan, only: bool) -> None:

@@ -62,7 +62,7 @@ def look_into(file: Path, name: str, artifact: Artifact, catalogue: Catalogue) -
     if absent:
         raise MirrorError(
             f"{file} is not {what}: it has no file called {', '.join(absent)}",
-            advice="Bring the complete one; docs/mirror.md says how each artifact is made.",
+            advice="Bring the complete one; docs/mirror-by-hand.md says how each artifact is made.",
         )
     marks.check_archive(file, name, check.tells, contents)
     version = versions.read(file, artifact, contents)

@@ -78,7 +78,7 @@ def _chosen(wheel: Wheel, listing: Listing, settings: pip_settings.Settings) -> 
         f"{', '.join(settings.indexes + settings.links) or 'none'}",
         advice="If your index is a copy of another one, let it fetch this version. Otherwise name another index for "
         "this command, for example with PIP_INDEX_URL=https://index.example.org/simple, or bring the wheels by hand "
-        "(docs/mirror.md).",
+        "(docs/mirror-by-hand.md).",
     )
 
 

@@ -17,7 +17,7 @@ from neuraltalk_provision.mirror.collection import Collection
 from neuraltalk_provision.mirror.lock import Entry
 
 State = Literal["present", "pull", "collect", "make", "kept", "by hand", "failed", "later"]
-LATER = "not pulled yet: see docs/mirror.md"
+LATER = "not pulled yet: see docs/mirror-by-hand.md"
 
 
 @dataclass(frozen=True)

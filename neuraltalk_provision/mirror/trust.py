@@ -153,7 +153,7 @@ def read_allowed(demand: Demand) -> tuple[Signer, ...]:
         raise MirrorError(
             f"{file}: there is no such file, so the key of no signer is known",
             advice="Write one line for each signer: NAME, a space, and the content of the signer's .pub file. Ask the "
-            "signer for the key; do not take it from the mirror. docs/mirror.md shows an example.",
+            "signer for the key; do not take it from the mirror. docs/mirror-details.md shows an example.",
         ) from None
     except OSError as error:
         raise MirrorError(f"{file} cannot be read: {error.strerror or error}") from None

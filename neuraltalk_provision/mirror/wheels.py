@@ -56,7 +56,7 @@ def pins_of(artifact: Artifact, target: Target) -> tuple[Wheel, ...]:
     if release is None:
         raise UnavailableError(
             f"the catalogue does not know which Python {target.id} {target.major} has",
-            advice=f"Bring {artifact.file_name(target.key)} yourself; docs/mirror.md says how.",
+            advice=f"Bring {artifact.file_name(target.key)} yourself; docs/mirror-by-hand.md says how.",
         )
     pins = sets.get("any") or sets[release.python]
     newest = max(pins, key=lambda pin: pythons.manylinux(pin.file))

@@ -9,7 +9,7 @@ from typing import Any
 
 from neuraltalk_provision import catalogue as catalogues
 from neuraltalk_provision.catalogue import Catalogue, tried
-from neuraltalk_provision.catalogue.needed import needed
+from neuraltalk_provision.catalogue.needed import HOW, needed
 from neuraltalk_provision.catalogue.platform import recognise
 from neuraltalk_provision.catalogue.repositories import origins
 from neuraltalk_provision.errors import MirrorError, UsageError
@@ -133,7 +133,7 @@ def _empty_mirror(settings: Settings, catalogue: Catalogue, known: HostStates) -
         told.append(f"{'optional' if row.optional else 'required'}  {row.file}" + (f": {row.what}" if row.what else ""))
     return MirrorError(
         "\n".join(told),
-        advice="docs/mirror.md says where each file comes from. Import them with `provision mirror add FILE...`.",
+        advice=f"{HOW}.",
         document={"needed": [asdict(row) for row in rows], "platforms": hosts},
     )
 

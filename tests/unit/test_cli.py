@@ -368,6 +368,8 @@ def test_list_on_a_new_site_names_every_file_that_is_needed(capsys: Capture, fre
         "cudnn-7.5-linux-x64-v5.0-ga.tgz",
         "packages-PLATFORM.tar",
         "provision site --plan",
+        "`provision mirror pull --for PLATFORM",
+        "fetches most of them",
         "docs/mirror.md",
     ):
         assert words in out

@@ -47,7 +47,7 @@ def test_plan_shows_what_would_be_moved_and_moves_nothing(site: Path, capsys: Ca
     assert "torch.git and 1 submodules" in out
     assert "4 transfers would make 3 artifacts" in out
     assert "without 2 whose size is not known" in out
-    assert "optional python-wheels-debian-12-x86_64: not pulled yet: see docs/mirror.md" in out
+    assert "optional python-wheels-debian-12-x86_64: not pulled yet: see docs/mirror-by-hand.md" in out
     assert "--profile legacy" in out
     assert not (site / "mirror").exists()
 

@@ -87,6 +87,8 @@ def test_failure_of_one_platform_is_told_and_the_other_is_shown(site: Path, caps
         "error: packages-debian-11-x86_64: the repository of debian-11-x86_64 cannot be used: there is no such" in err
     )
     assert "next: Old releases move to an archive" in err
+    code, out, _ = pull(capsys, *words, key="debian-11-x86_64")
+    assert (code, "already has" in out) == (2, False)
     code, out, _ = pull(capsys, "--for", "debian-11-x86_64", "--json", *words)
     document = json.loads(out)
     assert code == 2

@@ -39,6 +39,21 @@ def test_links_of_a_document_lead_to_files(document: Path) -> None:
     assert [link for link in links if not (document.parent / link).exists()] == []
 
 
+@pytest.mark.parametrize(
+    ("code", "page", "words"),
+    [
+        ("mirror/trust.py", "docs/mirror-details.md", "\nalice ssh-ed25519 "),
+        ("mirror/looking.py", "docs/mirror-by-hand.md", "| torch | "),
+        ("mirror/wheels.py", "docs/mirror-by-hand.md", "pip download -d wheels"),
+        ("mirror/package_index.py", "docs/mirror-by-hand.md", "pip download -d wheels"),
+        ("catalogue/needed.py", "docs/mirror.md", "| VGG_ILSVRC_16_layers.caffemodel "),
+    ],
+)
+def test_page_that_a_message_names_has_what_the_message_says(code: str, page: str, words: str) -> None:
+    assert page in (ROOT / "neuraltalk_provision" / code).read_text(encoding="utf-8")
+    assert words in (ROOT / page).read_text(encoding="utf-8")
+
+
 def test_help_lists_every_target() -> None:
     command = ["make", "--no-print-directory", "help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

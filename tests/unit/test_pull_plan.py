@@ -42,7 +42,7 @@ def test_hosts_without_cards_need_the_sources_of_the_stack() -> None:
     later = ["packages-debian-12-x86_64", "provision-wheels", "python-wheels-debian-12-x86_64", "score-wheels"]
     assert names(found, "later") == later
     assert names(found, "make") == ["install-provision"]
-    assert {row.reason for row in found.of("later")} == {"not pulled yet: see docs/mirror.md"}
+    assert {row.reason for row in found.of("later")} == {"not pulled yet: see docs/mirror-by-hand.md"}
 
 
 @pytest.mark.parametrize(
