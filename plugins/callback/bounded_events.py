@@ -6,8 +6,9 @@ is bounded is the text that Ansible prints of them, which ansible-runner and pex
 
 It also changes how Ansible reads what a host prints, because login scripts can print lines of their own: a module's
 result is found among other lines that start with a brace (Ansible takes the first one for the beginning of the result),
-and the interpreters of a host are found behind other lines. And sudo-rs, the sudo of Ubuntu 26.04, is understood, which
-has other words than the sudo that Ansible knows.
+and the interpreters of a host are found behind other lines. sudo and su are started so that their messages are English:
+those of other languages have no codes. And sudo-rs, the sudo of Ubuntu 26.04, is understood, which has other words than
+the sudo that Ansible knows.
 """
 
 from __future__ import absolute_import, division, print_function
@@ -30,7 +31,7 @@ import re
 
 from ansible.executor import interpreter_discovery
 from ansible.plugins import action, become
-from ansible.plugins.become import sudo
+from ansible.plugins.become import su, sudo
 from ansible_runner.display_callback.callback import awx_display
 
 MOST = 20000
@@ -38,6 +39,8 @@ DROPPED = 700000
 """What ansible-runner makes an empty result of."""
 RESULT_KEYS = ("invocation", "changed", "failed")
 """What a line must contain to be the result of a module."""
+ENGLISH = "export LC_ALL=C; "
+"""What stands before sudo and su. An assignment for the one command would not change the messages of the shell."""
 FAILURES = ("runner_on_failed", "runner_on_unreachable")
 
 
@@ -95,10 +98,23 @@ def check_success(self, b_output):
     return begun and b"echo %s" % self.success.encode() not in b_output
 
 
+def in_english(plugin):
+    """Let Ansible's plugin start sudo or su with English messages, whatever the language of the login is."""
+    own = plugin.build_become_command
+
+    def build_become_command(self, cmd, shell):
+        command = own(self, cmd, shell)
+        return command if not cmd or command.startswith(ENGLISH) else ENGLISH + command
+
+    plugin.build_become_command = build_become_command
+
+
 def change_ansible():
     """Let Ansible use these functions and words for what it reads from hosts."""
     sudo.BecomeModule.check_password_prompt = check_password_prompt
     sudo.BecomeModule.check_success = check_success
+    for plugin in (sudo.BecomeModule, su.BecomeModule):
+        in_english(plugin)
     sudo.BecomeModule.fail += ("Authentication failed, try again.",)
     sudo.BecomeModule.missing += ("sudo: interactive authentication is required",)
     found = interpreter_discovery.foundre

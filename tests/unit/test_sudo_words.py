@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.plugins.loader import become_loader
+from ansible.plugins.loader import become_loader, shell_loader
 
 from plugins.callback import bounded_events
 
@@ -44,3 +46,20 @@ def sudo() -> Any:
 def test_words_of_every_sudo_are_understood(sudo: Any, line: str, kind: str) -> None:
     kinds = ("password_prompt", "incorrect_password", "missing_password", "success")
     assert [one for one in kinds if getattr(sudo, f"check_{one}")(line.encode())] == [kind] * bool(kind)
+
+
+GERMAN = "#!/bin/sh\ntest ${LC_ALL:-$LANG} = C && echo a password is required || echo Ein Passwort ist notwendig\n"
+
+
+@pytest.mark.parametrize("method", ["sudo", "su"])
+def test_sudo_and_su_are_asked_in_english_whatever_the_language_of_the_login(method: str, tmp_path: Path) -> None:
+    plugin = become_loader.get(method)
+    plugin.get_option = {"become_user": "root"}.get
+    program = tmp_path / method
+    program.write_text(GERMAN)
+    program.chmod(0o755)
+    login = {"PATH": f"{tmp_path}:/usr/bin:/bin", "LANG": "de_DE.UTF-8", "LANGUAGE": "de:en"}
+    argv = ["/bin/sh", "-c", plugin.build_become_command("python3", shell_loader.get("sh"))]
+    answer = subprocess.run(argv, env=login, capture_output=True, text=True, check=True)
+    assert answer.stdout == "a password is required\n"
+    assert plugin.build_become_command("", shell_loader.get("sh")) == ""
