@@ -81,6 +81,15 @@ def test_agent_stays_here_and_a_connection_does_not_outlive_a_killed_command_for
     assert options.index("ForwardAgent=no") < options.index("ControlMaster=auto")
 
 
+def test_terminal_and_program_that_ssh_config_gives_every_login_are_not_for_ansible(tmp_path: Path) -> None:
+    config = tmp_path / "ssh_config"
+    config.write_text("Host *\n  RequestTTY force\n  RemoteCommand tmux new -A\n")
+    argv = ["ssh", "-F", str(config), "-G", *masters.arguments("").split(), "node1"]
+    settings = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert "requesttty false" in settings
+    assert not [one for one in settings if one.startswith("remotecommand ")]
+
+
 def test_options_of_one_playbook_come_before_the_usual_ones() -> None:
     given = masters.arguments("-o ControlPersist=9s")
     assert given.startswith("-o ControlPersist=9s ")
