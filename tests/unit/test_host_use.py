@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -163,6 +164,36 @@ def test_program_of_the_stack_that_somebody_runs_by_hand_is_seen(
             assert load("runs.uses").generations_in_use(str(root)) == {"g1"}
         finally:
             process.kill()
+
+
+def test_program_that_root_of_a_container_may_not_see_counts_as_a_use(
+    use: Run, root: Path, tmp_path: Path, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    luajit = shutil.copy(SLEEP, tmp_path / "luajit")
+    with subprocess.Popen([luajit, "600"], start_new_session=True) as process:
+        try:
+            assert use()["problems"] == [], "it is not of the stack"
+            assert load("runs.uses").generations_in_use(str(root)) == set()
+            without_ptrace(process.pid, monkeypatch)
+            (problem,) = use()["problems"]
+            assert f"it lacks CAP_SYS_PTRACE, as in a container: pid {process.pid} of root." in problem
+            assert load("runs.uses").generations_in_use(str(root)) is None
+            make(root, "own", process_json={"pid": process.pid, "start": start_of(process.pid)})
+            assert use()["problems"] == [], "it belongs to the run"
+        finally:
+            process.kill()
+
+
+def without_ptrace(pid: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the system not show the program of a process, as to root of a container."""
+    shown = os.readlink
+
+    def readlink(path: str) -> str:
+        if path == f"/proc/{pid}/exe":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return shown(path)
+
+    monkeypatch.setattr(os, "readlink", readlink)
 
 
 def nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **told: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import errno
 import os
 import pwd
 import re
@@ -76,6 +77,15 @@ def program_of(pid):
         return os.readlink("/proc/%d/exe" % pid)
     except OSError:
         return ""
+
+
+def is_hidden(pid):
+    """Whether the system does not show which program a process runs. In a container, root can lack CAP_SYS_PTRACE."""
+    try:
+        os.readlink("/proc/%d/exe" % pid)
+    except OSError as error:
+        return error.errno in (errno.EACCES, errno.EPERM)
+    return False
 
 
 def session_of(pid):

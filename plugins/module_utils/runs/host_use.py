@@ -11,12 +11,17 @@ __metaclass__ = type
 from ..gpu.uses import on_cards
 from ..host import process_info
 from ..host.errors import StackError
-from ..rules.texts import moment
+from ..rules.texts import moment, some
 from ..slurm.nodes import daemon, is_used, own_names
-from .uses import active_runs, programs
+from .uses import active_runs, hidden_programs, programs
 
 MOST = 1000
 """Entries of a list that are returned."""
+
+_HIDDEN = (
+    "programs: root may not see whether these processes of Lua belong to the stack, because it lacks CAP_SYS_PTRACE, "
+    "as in a container: %s. Wait until they end, or end them"
+)
 
 
 def use_of_host(root, user):
@@ -32,6 +37,9 @@ def use_of_host(root, user):
         problems.append("cards: %s" % cards["problem"])
     # A run is the leader of a session, to which the processes that it starts belong.
     sessions = set(run["pid"] for run in runs if run["pid"])
+    hidden = hidden_programs(sessions)
+    if hidden:
+        problems.append(_HIDDEN % some(["pid %d of %s" % (pid, process_info.user_of(pid)) for pid in hidden], 5))
     lists = {
         "runs": runs,
         "programs": [entry for entry in programs(root) if not _is_of(entry, sessions)],

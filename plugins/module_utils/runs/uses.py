@@ -31,6 +31,8 @@ QUIET = 3600.0
 KEEPS = 7 * 86400
 """Seconds after which a run of another host, of which nobody knows the end, no longer keeps its generation."""
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+INTERPRETERS = ("luajit", "th", "qlua")
+"""The names of processes that run programs of Torch."""
 NOTHING = (errno.ENOENT, errno.ENOTDIR)
 
 
@@ -146,6 +148,16 @@ def programs(root):
     return found
 
 
+def hidden_programs(sessions):
+    """The pids of processes, outside of these sessions, of which root may not see whether they belong to the stack.
+
+    These are the processes with the name of an interpreter of the stack.
+    """
+    found = process_info.pids() if os.geteuid() == 0 else []
+    found = [pid for pid in found if process_info.name_of(pid) in INTERPRETERS and process_info.is_hidden(pid)]
+    return [pid for pid in found if pid not in sessions and process_info.session_of(pid) not in sessions]
+
+
 def generations_in_use(root):
     """The ids of the generations that runs or programs use, or None if that cannot be determined.
 
@@ -155,6 +167,8 @@ def generations_in_use(root):
     try:
         with NoStart(root):
             locked = held_names(root)
+            if hidden_programs(locked.values()):
+                return None
             for name in sorted(set(names(root)) | set(locked)):
                 generation = _generation_in_use(Run(root, name), name in locked)
                 if generation is None and name in locked:
