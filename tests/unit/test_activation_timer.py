@@ -1016,6 +1016,20 @@ def test_program_that_does_not_start_stops_the_activation(
     assert (units(tmp_path), record(root), current(root)) == ([], None, "a")
 
 
+def test_lines_that_python_itself_prints_when_it_starts_do_not_stop_an_activation(
+    timer: Run, activate: Run, root: Path, tmp_path: Path, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talkative = tmp_path / "python"
+    words = "echo welcome; echo 'Error processing line 1 of /usr/lib/python3/dist-packages/gone.pth:' >&2"
+    talkative.write_text(f"#!/bin/sh\n{words}\nexec '{sys.executable}' \"$@\"\n")
+    talkative.chmod(0o755)
+    monkeypatch.setattr(load("activation.timer").sys, "executable", str(talkative))
+    timer("armed")
+    assert (record(root) or {})["state"] == "unconfirmed"
+    activate()
+    timer("confirmed")
+
+
 def no_start(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load("activation.timer").sys, "executable", "/dev/null/python")
 

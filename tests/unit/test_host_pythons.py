@@ -96,6 +96,8 @@ def test_python_is_inspected_by_running_it(tmp_path: Path) -> None:
     found = pythons.inspect(sys.executable)
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
     assert found["pip"] == "" or Path(found["pip"]).parent.name == "pip"
+    talkative = program(tmp_path / "talkative", f"#!/bin/sh\necho welcome\nexec '{sys.executable}' \"$@\"\n")
+    assert pythons.inspect(str(talkative)) == found, "its sitecustomize prints a line"
     assert pythons.inspect(str(tmp_path / "none")) == {}
     assert pythons.inspect(str(program(tmp_path / "python", "#!/bin/sh\necho 'no json' >&2; exit 1\n"))) == {}
     assert pythons.inspect(str(program(tmp_path / "odd", "#!/bin/sh\necho one two three\n"))) == {}

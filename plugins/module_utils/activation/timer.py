@@ -113,11 +113,12 @@ def arm(root, record):
 def _start(argv, how):
     """Start the program, and return what it says after READY. StackError if it does not start."""
     text, code = output_of(argv + [how], timeout=PATIENCE, environment=UTF8)
-    words = text.split()
-    if code or words[:1] != [READY]:
+    # A Python can print lines of its own: a sitecustomize.py of the host, or a .pth file of a package that is gone.
+    said = [line.split() for line in text.splitlines() if line.split()[:1] == [READY]]
+    if code or not said:
         shown = text.strip()[-1000:] or "%s printed nothing" % argv[0]
         raise refusal("the program of the return does not start (code %s): %s" % (code, shown))
-    return " ".join(words[1:])
+    return " ".join(said[-1][1:])
 
 
 def refusal(reason, code=""):

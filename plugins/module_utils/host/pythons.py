@@ -79,7 +79,7 @@ def this_python():
 def inspect(path):
     """{python, pip}: the version of a Python, and a file of its pip, if any; empty if it does not start."""
     text, code = output_of([path, "-c", INSPECT], errors=False)
-    match = re.match(r"(\d+\.\d+\.\d+) ((?:/.*)?)$", text)
+    match = re.search(r"^(\d+\.\d+\.\d+) ((?:/.*)?)$", text, re.M)  # its sitecustomize.py may print other lines
     return {"python": match.group(1), "pip": match.group(2)} if code == 0 and match else {}
 
 
