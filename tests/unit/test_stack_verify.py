@@ -378,6 +378,8 @@ def test_stack_in_a_closed_home_is_its_users_own(public: Path, load: Any, monkey
     home.chmod(0o700)
     assert module.private_parent(str(public)) == str(home)
     assert module.private_parent("/opt/neuraltalk") == ""
+    monkeypatch.setattr(module.pwd, "getpwuid", {}.__getitem__)  # a uid without an entry, as in some containers
+    assert module.private_parent(str(public)) == ""
 
 
 def listed(run_module: Run, whole: Path, **more: Any) -> dict[str, Any]:

@@ -52,7 +52,10 @@ def check_readers(generation, parts, log):
 
 def private_parent(generation):
     """Our home directory, if the generation is below it and others may not enter it; else empty."""
-    home = os.path.realpath(pwd.getpwuid(os.geteuid()).pw_dir)
+    try:
+        home = os.path.realpath(pwd.getpwuid(os.geteuid()).pw_dir)
+    except KeyError:
+        return ""  # a container can be started with any uid, and a directory service can be silent
     inside = home != "/" and (generation + "/").startswith(home + "/")
     return home if inside and not os.stat(home).st_mode & 0o001 else ""
 
