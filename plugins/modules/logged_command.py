@@ -86,7 +86,7 @@ seconds:
   returned: always
   type: float
 printed:
-  description: The last three lines of the output.
+  description: The last three lines of the output, or of those with O(expect).
   returned: success
   type: str
 """
@@ -140,15 +140,15 @@ def run_command(argv, log, generation, chdir, env, expect, time_limit):
     environment = dict((name, str(value)) for name, value in env.items())
     outcome = run_logged(command, log, chdir=chdir, environment=environment, timeout=time_limit)
     # The first line is the command itself.
-    missing = expect and not any(expect in line for line in lines_since(log, 0)[1:])
-    if outcome["rc"] != 0 or missing:
+    said = [line for line in lines_since(log, 0)[1:] if expect in line]
+    if outcome["rc"] != 0 or (expect and not said):
         reason = "ran longer than %d s" % time_limit if outcome["rc"] == 124 else ending(outcome["rc"])
         if outcome["rc"] == 0:
             reason = "rc 0, but it did not print %r" % expect
         raise StackError(
             "%s failed (%s)" % (without_users(" ".join(argv)), reason), log=log, tail=log_tail(log), **outcome
         )
-    outcome["printed"] = without_users("\n".join(lines_since(log, 0)[1:][-3:]))
+    outcome["printed"] = without_users("\n".join(said[-3:]))
     return outcome
 
 

@@ -66,6 +66,11 @@ def test_text_in_the_command_itself_is_not_printed_by_it(run_module: Run, tmp_pa
         run_module("logged_command", argv=["true", "done"], log=tmp_path / "x.log", expect="done")
 
 
+def test_lines_without_the_expected_text_are_not_returned(run_module: Run, tmp_path: Path) -> None:
+    argv = ["sh", "-c", "echo Remainder of file ignored >&2; echo h5py 3.16; echo bye"]
+    assert run_module("logged_command", argv=argv, log=tmp_path / "x.log", expect="h5py ")["printed"] == "h5py 3.16"
+
+
 def test_text_of_an_earlier_run_does_not_count(run_module: Run, tmp_path: Path) -> None:
     run_module("logged_command", argv=["echo", "done"], log=tmp_path / "x.log", expect="done")
     with pytest.raises(ModuleError, match="did not print 'done'"):
