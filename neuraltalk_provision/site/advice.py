@@ -65,7 +65,9 @@ ADVICE: Mapping[str, str] = {
     "it in sudoers with `Defaults:USER !requiretty`",
     codes.SUDO_SILENT: "the login succeeded, but sudo, or what else ansible_become_method names, did not answer in "
     "time. Either it asks for a password, as su always does: set ansible_become_password; or it is slow, because it "
-    "asks for a name or an LDAP server (`time sudo -n true` there shows it): set ansible_timeout to more seconds",
+    "asks for a name or an LDAP server (`time sudo -n true` there shows it): set ansible_timeout to more seconds; or a "
+    "login script reads its standard input or starts another shell, so that sudo is never started (`cat` or `exec zsh` "
+    "in ~/.bashrc): let it do so only in a terminal (`case $- in *i*)`)",
     codes.SUDO_MISSING: "the host has no sudo: install it, or set ansible_become_method to what the host has (su, or "
     "community.general.doas)",
     codes.BECOME_UNKNOWN: "Ansible on this machine has no such ansible_become_method. It has sudo and su; others come "

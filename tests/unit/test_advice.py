@@ -87,6 +87,7 @@ def failed(message: str, *, unreachable: bool = False, task: str = "Ask", **more
         ("This account is currently not available.", False, "choose another ansible_user"),
         ("Task failed: Timeout (32s) waiting for privilege escalation prompt:", True, "set ansible_become_password"),
         ("Task failed: Timeout (12s) waiting for privilege escalation prompt:", False, "`time sudo -n true`"),
+        ("Task failed: Timeout (12s) waiting for privilege escalation prompt:", False, "`exec zsh` in ~/.bashrc"),
         ("Invalid become method specified, could not find matching plugin: 'doas'.", False, "community.general.doas"),
         ("This service allows sftp connections only.", False, "ForceCommand in sshd_config"),
         ("ops@node1: Permission denied (keyboard-interactive).", True, "If publickey is not in the brackets below"),
