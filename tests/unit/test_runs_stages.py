@@ -118,6 +118,20 @@ def test_rate_that_has_begun_to_fall_goes_on_where_it_was() -> None:
     assert (run.arguments["learning_rate_decay_start"], run.arguments["finetune_cnn_after"]) == ("0", "0")
 
 
+@pytest.mark.parametrize(
+    "given", [("-learning_rate_decay_every", "500"), ("-learning_rate_decay_start", "300"), ("-seed", "9")]
+)
+def test_rate_that_was_reached_does_not_depend_on_how_it_goes_on(given: tuple[str, str]) -> None:
+    """The halvings before were counted with the new number, and with a new start the rate was the first one again."""
+    asked = {"learning_rate_decay_start": "1000", "learning_rate_decay_every": "2000"}
+    (run,) = resumed(replace(BASE, arguments={**BASE.arguments, **asked}), 5000, *given)
+    assert float(run.arguments["learning_rate"]) == pytest.approx(1e-4)
+    assert float(run.arguments["cnn_learning_rate"]) == pytest.approx(2.5e-6)
+    assert run.arguments[given[0][1:]] == given[1]
+    (run,) = resumed(replace(BASE, arguments={**BASE.arguments, **asked}), 5000, *given, "-learning_rate", "0.3")
+    assert (run.arguments["learning_rate"], float(run.arguments["cnn_learning_rate"])) == ("0.3", pytest.approx(2.5e-6))
+
+
 def test_what_is_said_anew_wins_and_what_was_the_old_runs_own_is_left_behind() -> None:
     own = {"checkpoint_path": "/old", "start_from": "/older.t7", "id": "x"}
     (run,) = resumed(replace(BASE, arguments={**BASE.arguments, **own}), 4000, "--max_iters", "50000", "-seed", "9")

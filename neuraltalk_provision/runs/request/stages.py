@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from neuraltalk_provision import catalogue
 from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.runs.request import spec
 from neuraltalk_provision.runs.request.document import RunDocument
@@ -12,6 +13,7 @@ from neuraltalk_provision.runs.request.spec import RunSpec
 
 TRAIN = "train.lua"
 FINETUNES = {"finetune_cnn_after": "0"}
+RATES = ("learning_rate", "cnn_learning_rate")
 PATIENCE = 5
 """The default number of checkpoints without an improvement after which a stage ends."""
 
@@ -85,14 +87,15 @@ def resume(
     It starts from a model of the run `origin`, which is usually `run` itself.
 
     Options that count iterations are reduced by `begins`: -max_iters, the start of the learning rate's decay and the
-    start of finetuning. `given` are options that are changed: they count from the start of the new run. The optimiser
-    starts without a state, because train.lua saves only weights. Raises UsageError if there is nothing left to do.
+    start of finetuning. The learning rates are those that `run` had reached. `given` are options that are changed: they
+    count from the start of the new run. The optimiser starts without a state, because train.lua saves only weights.
+    Raises UsageError if there is nothing left to do.
     """
     changed = {word.lstrip("-") for word in given[::2]}
     requested = {name: value for name, value in run.arguments.items() if name not in _OWN and name not in changed}
     until = _still(run.until, begins)
     whole = spec.parse(TRAIN, new_id, [*spec.words(requested), *given], run.gpu, run.memory or None, ends=True)
-    counted = _counted_on(replace(whole, id=run.id), begins, changed)
+    counted = {**_rates(run, begins, changed), **_counted_on(replace(whole, id=run.id), begins, changed)}
     arguments = spec.words({**whole.arguments, **counted})
     again = spec.parse(TRAIN, new_id, arguments, run.gpu, run.memory or None, ends=bool(until))
     first = replace(again, stage=run.stage, until=until, sweep=run.sweep, parent={"id": origin, "choose": choose})
@@ -135,15 +138,20 @@ def _counted_on(run: RunSpec, begins: int, given: Collection[str]) -> dict[str, 
     decays = spec.whole(TRAIN, run.arguments, "learning_rate_decay_start")
     if decays >= 0 and "learning_rate_decay_start" not in given:
         changed["learning_rate_decay_start"] = str(max(0, decays - begins))
-        done = max(0, begins - decays)
-        if done:
-            half = spec.whole(TRAIN, run.arguments, "learning_rate_decay_every")
-            for name, default in (("learning_rate", 4e-4), ("cnn_learning_rate", 1e-5)):
-                if name in given:
-                    continue  # a rate that is given is the rate from here on
-                rate = float(run.arguments.get(name, default)) * 0.5 ** (done / half)
-                changed[name] = f"{rate:.6g}"
     return changed
+
+
+def _rates(run: RunSpec, begins: int, given: Collection[str]) -> dict[str, str]:
+    """The learning rates that `run` has reached at its iteration `begins`; empty if they have not begun to fall.
+
+    `given` are the options that were given for the new run: a rate among them is left out.
+    """
+    decays = spec.whole(TRAIN, run.arguments, "learning_rate_decay_start")
+    if not 0 <= decays < begins:
+        return {}
+    halvings = (begins - decays) / max(1, spec.whole(TRAIN, run.arguments, "learning_rate_decay_every"))
+    rates = ((name, run.arguments.get(name, catalogue.default(TRAIN, name))) for name in RATES if name not in given)
+    return {name: f"{float(rate) * 0.5**halvings:.6g}" for name, rate in rates}
 
 
 def _still(until: Mapping[str, int] | None, begins: int) -> dict[str, int] | None:
