@@ -139,6 +139,13 @@ def test_what_is_said_anew_wins_and_what_was_the_old_runs_own_is_left_behind() -
     assert own.keys() & run.arguments.keys() == set()
 
 
+def test_model_of_another_training_is_refused_for_a_run_that_continues() -> None:
+    """It had no effect: the host takes the model of the run that is continued."""
+    with pytest.raises(UsageError, match="x-r2 continues from a model of x: remove -start_from") as caught:
+        resumed(BASE, 4000, "--start_from", "/other.t7")
+    assert "--from best" in caught.value.advice
+
+
 def test_stage_that_ends_at_an_iteration_ends_there_still() -> None:
     endless = {**DATA, "save_checkpoint_every": "1000"}
     (run,) = resumed(replace(BASE, arguments=endless, until={"iterations": 9000, "plateau": 3}), 4000)

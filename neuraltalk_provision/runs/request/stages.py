@@ -92,6 +92,11 @@ def resume(
     Raises UsageError if there is nothing left to do.
     """
     changed = {word.lstrip("-") for word in given[::2]}
+    if "start_from" in changed:
+        raise UsageError(
+            f"{new_id} continues from a model of {origin}: remove -start_from",
+            advice="`--from best` chooses the best model. To start from any other file, use `provision train`.",
+        )
     requested = {name: value for name, value in run.arguments.items() if name not in _OWN and name not in changed}
     until = _still(run.until, begins)
     whole = spec.parse(TRAIN, new_id, [*spec.words(requested), *given], run.gpu, run.memory or None, ends=True)
