@@ -77,12 +77,12 @@ def test_stage_that_has_an_end_of_its_own_gets_no_other() -> None:
         (
             {"stages": {"base": {"options": {"max_iters": 100}}}},
             (),
-            "-max_iters 100 is not greater than -save_checkpoint_every",
+            "-max_iters 100 is not greater than -save_checkpoint_every 2500: run x-base would end before",
         ),
         (
             {"stages": {"base": {"options": {"max_iters": 100}, "until": {"plateau": 2}}, "b": {}}},
             (),
-            "stage base: -max_iters 100 is not greater than",
+            "run x-base would end before it writes a model",
         ),
     ],
 )
@@ -157,6 +157,12 @@ def test_too_little_that_is_left_is_refused_with_what_to_say(begins: int) -> Non
     with pytest.raises(UsageError, match=f"at iteration {begins} of 10000: only .* are left, not more than") as caught:
         resumed(BASE, begins)
     assert "-max_iters" in caught.value.advice
+
+
+def test_stage_with_an_end_of_its_own_does_not_end_before_its_first_model_either() -> None:
+    """Its end is looked for at a checkpoint, and it trained 500 iterations for nothing."""
+    with pytest.raises(UsageError, match="run x-r2 would end before it writes a model"):
+        resumed(replace(BASE, until={"plateau": 5}), 4000, "-max_iters", "500")
 
 
 def test_stages_that_were_to_follow_still_do_on_the_same_card() -> None:

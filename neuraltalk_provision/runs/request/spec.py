@@ -70,13 +70,11 @@ def parse(
     given: Sequence[str],
     gpu: str = PROCESSOR,
     memory: int | None = None,
-    *,
-    ends: bool = False,
 ) -> RunSpec:
     """The run that the arguments `-option value` describe, with the options that a run on the CPU needs.
 
     `gpu` is `none`, `auto`, or a card by index or UUID. For a card the host sets -gpuid, and -backend if it is not
-    given. `memory` in MiB replaces the estimate. `ends` means that something else than -max_iters ends the run.
+    given. `memory` in MiB replaces the estimate.
 
     Raises UsageError for an unknown option (with the nearest ones), for one without a value or given twice, and for
     combinations that are known to end without a result.
@@ -109,7 +107,7 @@ def parse(
         _refuse_invalid(name, arguments[name], known[name])
     if "id" in seen:
         raise UsageError("-id is set to the run's own id", advice="Choose it with --id.")
-    _refuse_contradictions(program, arguments, gpu, ends)
+    _refuse_contradictions(program, run_id, arguments, gpu)
     # checkpoint_path is the only one that does not have to exist yet.
     paths = [name for name, option in known.items() if option.type in ("file", "folder") and arguments.get(name)]
     files = tuple(name for name in paths if name != "checkpoint_path")
@@ -172,7 +170,7 @@ def whole(program: str, arguments: Mapping[str, str], name: str) -> int:
     return number
 
 
-def _refuse_contradictions(program: str, arguments: Mapping[str, str], gpu: str, ends: bool) -> None:
+def _refuse_contradictions(program: str, run_id: str, arguments: Mapping[str, str], gpu: str) -> None:
     needed = {"train.lua": ("input_h5", "input_json"), "eval.lua": ("model",)}[program]
     missing = [f"-{name}" for name in needed if not arguments.get(name)]
     if missing:
@@ -198,9 +196,9 @@ def _refuse_contradictions(program: str, arguments: Mapping[str, str], gpu: str,
     if program == "train.lua":
         iterations = whole(program, arguments, "max_iters")
         every = whole(program, arguments, "save_checkpoint_every")
-        if 0 < iterations <= every and not ends:
+        if 0 < iterations <= every:
             raise UsageError(
-                f"-max_iters {iterations} is not greater than -save_checkpoint_every {every}: train.lua "
+                f"-max_iters {iterations} is not greater than -save_checkpoint_every {every}: run {run_id} "
                 "would end before it writes a model",
                 advice=f"Set -save_checkpoint_every to a smaller number, for example {max(1, iterations // 2)}.",
             )

@@ -42,7 +42,7 @@ def plan(
         arguments = written.with_options(own).arguments(given)
         until = stage.until.given() if stage.until else {}
         follows = place + 1 < len(chosen)
-        run = spec.parse(TRAIN, f"{run_id}-{name}", arguments, gpu, memory, ends=bool(until) or follows)
+        run = spec.parse(TRAIN, f"{run_id}-{name}", arguments, gpu, memory)
         if runs and run.arguments.get("start_from"):
             raise UsageError(
                 f"stage {name} starts from the best model of stage {chosen[place - 1]}: remove -start_from"
@@ -58,19 +58,7 @@ def plan(
                 parent={"id": runs[-1].id, "choose": "best"} if runs else None,
             )
         )
-        _refuse_no_model(runs[-1])
     return tuple(runs)
-
-
-def _refuse_no_model(run: RunSpec) -> None:
-    """UsageError if a stage would end before it writes a model."""
-    iterations = spec.whole(TRAIN, run.arguments, "max_iters")
-    every = spec.whole(TRAIN, run.arguments, "save_checkpoint_every")
-    if 0 < iterations <= every:
-        raise UsageError(
-            f"stage {run.stage}: -max_iters {iterations} is not greater than -save_checkpoint_every {every}: "
-            "it would end before it writes a model"
-        )
 
 
 def resume(
@@ -99,16 +87,14 @@ def resume(
         )
     requested = {name: value for name, value in run.arguments.items() if name not in _OWN and name not in changed}
     until = _still(run.until, begins)
-    whole = spec.parse(TRAIN, new_id, [*spec.words(requested), *given], run.gpu, run.memory or None, ends=True)
+    whole = spec.parse(TRAIN, new_id, [*spec.words(requested), *given], run.gpu, run.memory or None)
     counted = {**_rates(run, begins, changed), **_counted_on(replace(whole, id=run.id), begins, changed)}
     arguments = spec.words({**whole.arguments, **counted})
-    again = spec.parse(TRAIN, new_id, arguments, run.gpu, run.memory or None, ends=bool(until))
+    again = spec.parse(TRAIN, new_id, arguments, run.gpu, run.memory or None)
     first = replace(again, stage=run.stage, until=until, sweep=run.sweep, parent={"id": origin, "choose": choose})
     following, before = [first], first.id
     for stage in later:
-        anew = spec.parse(
-            TRAIN, stage.id, spec.words(stage.arguments), run.gpu, run.memory or None, ends=bool(stage.until)
-        )
+        anew = spec.parse(TRAIN, stage.id, spec.words(stage.arguments), run.gpu, run.memory or None)
         parent = {"id": before, "choose": "best"}
         anew = replace(anew, stage=stage.stage, until=stage.until, sweep=stage.sweep)
         following.append(replace(anew, needs=before, parent=parent))
