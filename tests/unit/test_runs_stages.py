@@ -40,7 +40,7 @@ def test_training_without_stages_is_one_run_of_its_own_id() -> None:
 
 def test_stages_follow_each_other_from_the_best_model() -> None:
     base, tune = planned(document(), "base", "finetune")
-    assert (base.id, base.stage, base.until) == ("x-base", "base", {"plateau": stages.PATIENCE})
+    assert (base.id, base.stage, base.until) == ("x-base", "base", {"plateau": 5})
     assert (tune.id, tune.needs, tune.parent) == ("x-finetune", "x-base", {"id": "x-base", "choose": "best"})
     assert (tune.arguments["finetune_cnn_after"], tune.until) == ("0", None)
     assert "finetune_cnn_after" not in base.arguments
@@ -71,7 +71,11 @@ def test_stage_that_has_an_end_of_its_own_gets_no_other() -> None:
 @pytest.mark.parametrize(
     ("more", "names", "words"),
     [
-        ({"options": {**DATA, "start_from": "/m.t7"}}, ("base", "finetune"), "remove -start_from"),
+        (
+            {"options": {**DATA, "start_from": "/m.t7"}},
+            ("base", "finetune"),
+            "stage finetune starts from the best model of stage base: remove -start_from",
+        ),
         ({}, ("base", "base"), "a stage is given twice"),
         ({"stages": {"base": {}}}, ("base", "tune"), "the run's file has no stage tune; it has base"),
         (
@@ -97,6 +101,35 @@ BASE = RunSpec("x", "train.lua", {**DATA, "max_iters": "10000", "save_checkpoint
 
 def resumed(run: RunSpec, begins: int, *given: str, later: tuple[RunSpec, ...] = ()) -> tuple[RunSpec, ...]:
     return stages.resume(run, run.id, begins, "x-r2", "last", given, later)
+
+
+def test_first_stage_can_start_from_any_model() -> None:
+    base, tune = planned(document(stages={"base": {"options": {"start_from": "/m.t7"}}, "finetune": {}}))
+    assert (base.arguments["start_from"], base.parent, "start_from" in tune.arguments) == ("/m.t7", None, False)
+
+
+NEVER = dict.fromkeys(("max_iters", "finetune_cnn_after", "learning_rate_decay_start"), "-1")
+
+
+@pytest.mark.parametrize(
+    ("own", "given", "expected"),
+    [
+        ({}, (), {"max_iters": "6000"}),  # what begins neither by default nor by an option does not begin later either
+        (NEVER, (), NEVER),
+        ({"finetune_cnn_after": "0"}, (), {"finetune_cnn_after": "0", "max_iters": "6000"}),
+        ({}, ("-finetune_cnn_after", "70"), {"finetune_cnn_after": "70", "max_iters": "6000"}),
+        (
+            {"finetune_cnn_after": "60"},
+            ("-finetune_cnn_after", "70", "-max_iters", "7000"),
+            {"finetune_cnn_after": "70", "max_iters": "7000"},
+        ),
+    ],
+)
+def test_options_that_count_iterations_of_a_run_that_continues(
+    own: dict[str, str], given: tuple[str, ...], expected: dict[str, str]
+) -> None:
+    (run,) = resumed(replace(BASE, arguments={**BASE.arguments, **own}), 4000, *given)
+    assert {name: run.arguments[name] for name in (*NEVER, *stages.RATES) if name in run.arguments} == expected
 
 
 def test_what_counts_iterations_counts_on() -> None:
@@ -148,13 +181,16 @@ def test_model_of_another_training_is_refused_for_a_run_that_continues() -> None
 
 def test_stage_that_ends_at_an_iteration_ends_there_still() -> None:
     endless = {**DATA, "save_checkpoint_every": "1000"}
-    (run,) = resumed(replace(BASE, arguments=endless, until={"iterations": 9000, "plateau": 3}), 4000)
-    assert run.until == {"iterations": 5000, "plateau": 3}
+    stage = replace(BASE, arguments=endless, until={"iterations": 9000, "plateau": 3}, stage="base")
+    (run,) = resumed(stage, 4000)
+    assert (run.until, run.stage) == ({"iterations": 5000, "plateau": 3}, "base")
+    assert resumed(stage, 9000)[0].until == {"iterations": 1, "plateau": 3}
 
 
-@pytest.mark.parametrize("begins", [9000, 9500, 12000])
-def test_too_little_that_is_left_is_refused_with_what_to_say(begins: int) -> None:
-    with pytest.raises(UsageError, match=f"at iteration {begins} of 10000: only .* are left, not more than") as caught:
+@pytest.mark.parametrize(("begins", "left"), [(9000, 1000), (9500, 500), (12000, 0)])
+def test_too_little_that_is_left_is_refused_with_what_to_say(begins: int, left: int) -> None:
+    words = f"run x continues at iteration {begins} of 10000: only {left} are left, not more than"
+    with pytest.raises(UsageError, match=words) as caught:
         resumed(BASE, begins)
     assert "-max_iters" in caught.value.advice
 
@@ -169,6 +205,9 @@ def test_stages_that_were_to_follow_still_do_on_the_same_card() -> None:
     second = RunSpec("x-b", "train.lua", {**DATA, "finetune_cnn_after": "0"}, (), stage="b", needs="x")
     third = RunSpec("x-c", "train.lua", DATA, (), stage="c", needs="x-b", until={"plateau": 2})
     first, *rest = resumed(replace(BASE, gpu="auto", memory=5000), 4000, later=(second, third))
+    assert (first.gpu, first.memory) == ("auto", 5000)
+    estimated = resumed(replace(BASE, gpu="auto"), 4000, later=(second,))
+    assert 1000 < estimated[0].memory < estimated[1].memory
     assert [(run.id, run.needs, run.gpu, run.memory) for run in rest] == [
         ("x-b", "x-r2", "auto", 5000),
         ("x-c", "x-b", "auto", 5000),
@@ -184,6 +223,7 @@ def test_ids_of_what_goes_on_are_counted() -> None:
     assert stages.next_id("x-r2", ["x", "x-r2"]) == "x-r3"
     assert stages.next_id("x", ["x", "x-r2", "x-r3"]) == "x-r4"
     assert stages.next_id("my-run", []) == "my-run-r2"
+    assert stages.next_id("7", []) == "7-r2"
 
 
 def run_of(name: str, models: dict[str, tuple[int, float]], **progress: Any) -> RunState:
@@ -239,8 +279,16 @@ def test_best_is_by_cider_where_it_was_scored() -> None:
     scored = replace(
         SECOND, progress=Progress(validations=((10, 9.0),), scores=((10, (("CIDEr", 0.5), ("METEOR", 0.1))),))
     )
-    worse = replace(FIRST, progress=Progress(validations=((20, 1.0),), scores=((20, (("CIDEr", 0.4),)),)))
+    others = ((5, (("CIDEr", 0.9),)), (20, (("CIDEr", 0.4),)), (30, (("CIDEr", 0.9),)))
+    worse = replace(FIRST, progress=Progress(validations=((20, 1.0),), scores=others))
     assert lineage.origin([worse, scored], "best")[0].id == "b"
+    unscored = replace(SECOND, progress=Progress(validations=((10, 9.0),), scores=((10, (("METEOR", 0.1),)),)))
+    assert lineage.value(unscored, unscored.models[0]) == -9.0
+
+
+def test_best_is_that_of_the_last_run_if_nothing_is_known_of_any() -> None:
+    silent = [replace(run, progress=Progress()) for run in (FIRST, SECOND)]
+    assert lineage.origin(silent, "best")[1].file == "/b.t7"
 
 
 def test_run_without_a_model_cannot_be_gone_on_with() -> None:
@@ -251,7 +299,9 @@ def test_run_without_a_model_cannot_be_gone_on_with() -> None:
 def test_recorded_run_is_asked_for_again_without_what_the_processor_had_added() -> None:
     asked = lineage.as_spec(FIRST)
     assert dict(asked.arguments) == {**DATA, "seed": "7"}
-    assert (asked.id, asked.stage, asked.files) == ("a", "base", ("input_h5", "input_json"))
+    assert (asked.id, asked.stage, asked.until, asked.sweep) == ("a", "base", None, "")
+    asked = lineage.as_spec(replace(FIRST, until={"plateau": 2}, sweep="s"))
+    assert (asked.until, asked.sweep) == ({"plateau": 2}, "s")
     on_card = lineage.as_spec(replace(FIRST, requested={**DATA, "backend": "nn"}))
     assert on_card.arguments["backend"] == "nn"
 

@@ -65,18 +65,8 @@ def value(run: RunState, model: SavedModel) -> float | None:
 
 
 def as_spec(run: RunState) -> RunSpec:
-    """A recorded run as it was requested."""
+    """What `stages.resume` needs of a recorded run, as it was requested."""
     arguments = {name: str(value) for name, value in run.requested.items()}
     if arguments.pop("gpuid", "") == "-1":  # was added because it ran on the CPU
         arguments.pop("backend", None)
-    return RunSpec(
-        id=run.id,
-        program=run.program,
-        arguments=arguments,
-        files=tuple(name for name in ("input_h5", "input_json") if name in arguments),
-        stage=run.stage,
-        until=run.until,
-        needs=run.needs,
-        parent=run.parent.model_dump() if run.parent else None,
-        sweep=run.sweep,
-    )
+    return RunSpec(run.id, run.program, arguments, (), stage=run.stage, until=run.until, sweep=run.sweep)
