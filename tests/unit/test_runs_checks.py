@@ -128,9 +128,9 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
     ),
     (
         "in a container",
-        lambda: checks.on_its_card(ran(samples=(Sample(time=0.0, used=3007, utilization=90),)), CARD),
+        lambda: checks.on_its_card(ran(samples=(Sample(time=0.0), Sample(time=9.0, utilization=90))), CARD),
         "red",
-        "in 1 samples, but the utilisation was up to 90 %: in some containers nvidia-smi does not list their processes",
+        "in 2 samples, but the utilisation was up to 90 %: in some containers nvidia-smi does not list their processes",
     ),
     ("unseen", lambda: checks.on_its_card(ran(samples=()), CARD), "red", "was on GPU-1 in 0 samples"),
     (
@@ -146,6 +146,12 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
         "3,007 MiB at most, utilisation 1 % (median), 90 % at most",
     ),
     ("idle", lambda: checks.on_its_card(ran(samples=(sample(0, use=0),)), CARD), "red", "utilisation 0 %"),
+    (
+        "nearly idle",
+        lambda: checks.on_its_card(ran(samples=(sample(50, use=0), sample(60, use=1))), CARD),
+        "green",
+        "in 2 of 2 samples over 10 s, 3,007 MiB at most, utilisation 0 % (median), 1 % at most",
+    ),
     (
         "hidden",
         lambda: checks.on_its_card(ran(samples=(sample(0, use=None),)), CARD),
@@ -180,6 +186,12 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
         "x-r2: its log begins with iteration 40: what was before it is missing",
     ),
     (
+        "log that lacks its first line",
+        lambda: checks.one_history((ran({"losses": LOSSES[1:]}),)),
+        "red",
+        "x: its log begins with iteration 1: what was before it is missing",
+    ),
+    (
         "no number",
         lambda: checks.one_history((ran({"losses": ((0, float("nan")),)}, health=Health("diverged", "loss nan")),)),
         "red",
@@ -204,6 +216,23 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
         lambda: checks.models_open(evidence(models=(MODEL.model_copy(update={"loss": 2.1}),))),
         "red",
         "validation loss at iteration 100: 2.0 in its report, 2.1 in the model",
+    ),
+    (
+        "model without a loss",
+        lambda: checks.models_open(evidence(models=(MODEL.model_copy(update={"loss": None}),))),
+        "red",
+        "validation loss at iteration 100: 2.0 in its report, None in the model",
+    ),
+    (
+        "losses that were rounded",
+        lambda: checks.models_open(
+            evidence(
+                ran({"validations": ((0, 3.1), (100, 2.000001))}),
+                models=(MODEL.model_copy(update={"loss": 2.000001}),),
+            )
+        ),
+        "green",
+        "iteration 100, 23 words",
     ),
     (
         "other iteration",
@@ -242,6 +271,12 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
         lambda: checks.loss_fell(record.history((ran({"losses": LOSSES[:3]}),))),
         "red",
         "3 losses were read, which are too few",
+    ),
+    (
+        "just enough losses",
+        lambda: checks.loss_fell(record.history((ran({"losses": LOSSES[:4]}),))),
+        "green",
+        "3.0000 (mean of the first 1, from iteration 0), 2.9700 (of the last 1, to 3)",
     ),
     (
         "fell",
@@ -316,6 +351,12 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
         lambda: checks.captions_differ(replace(REPORT, captions={"1": "a"})),
         "left out",
         "captions in its report: 1, too few to compare",
+    ),
+    (
+        "two images",
+        lambda: checks.captions_differ(replace(REPORT, captions={"1": "a", "2": "b"})),
+        "green",
+        "2 different captions of 2",
     ),
     ("fresh", lambda: checks.scores_are_fresh(RUN), "green", "scores written 2.5 s after the captions"),
     (
@@ -469,6 +510,11 @@ GATES: list[tuple[str, Callable[[], Gate], str, str]] = [
 def test_gate_says_what_it_saw(ask: Callable[[], Gate], colour: str, words: str) -> None:
     seen = ask()
     assert (seen.colour, words in seen.evidence) == (colour, True), seen
+
+
+def test_use_of_a_card_is_named_only_if_there_was_any() -> None:
+    unseen = checks.on_its_card(ran(samples=(Sample(time=0.0, utilization=0),)), CARD)
+    assert unseen.evidence == "none of its processes was on GPU-1 in 1 samples"
 
 
 def test_last_run_of_a_line_is_the_one_that_is_judged_on_what_it_computed_on() -> None:

@@ -139,6 +139,11 @@ def test_pattern_that_names_two_hosts_is_refused(monkeypatch: pytest.MonkeyPatch
         (TRAIN, replace(END, exit_code=None, ended=Ending(by="skipped", evidence="no")), "run-1 was not started: no"),
         (
             TRAIN,
+            replace(END, exit_code=None, ended=Ending(by="signal", evidence="15")),
+            "was killed before it ended: 15",
+        ),
+        (
+            TRAIN,
             replace(END, exit_code=-15, ended=Ending(by="signal", evidence="SIGTERM")),
             "killed before it ended: SIGTERM",
         ),

@@ -109,7 +109,7 @@ def combinations(written: SweepDocument, chance: Callable[[], float]) -> list[di
         raise UsageError(
             "draws has an effect only with `draw:`", advice="To repeat runs, give several seeds in `grid:`."
         )
-    count = math.prod(len(values) for values in written.grid.values()) * (written.draws if written.draw else 1)
+    count = math.prod(len(values) for values in written.grid.values()) * written.draws
     if count > MOST:
         raise UsageError(
             f"the sweep would have {count:,} runs; the maximum is {MOST:,}",
@@ -117,7 +117,7 @@ def combinations(written: SweepDocument, chance: Callable[[], float]) -> list[di
         )
     found = []
     for values in itertools.product(*written.grid.values()):
-        for _draw in range(written.draws if written.draw else 1):
+        for _draw in range(written.draws):
             chosen = {name: as_argument(value) for name, value in zip(written.grid, values, strict=True)}
             for name, draw in written.draw.items():
                 number = draw.at(chance())

@@ -91,7 +91,7 @@ def on_its_card(run: RunState, card: Card) -> Gate:
     if not found:
         return Gate(name, "red", f"none of its processes was on {card.uuid} in {_unseen(run.samples)}")
     pids = ", ".join(sorted({str(process.pid) for _sample, process in found}))
-    memory = max((process.memory or 0 for _sample, process in found), default=0)
+    memory = max(process.memory or 0 for _sample, process in found)
     use = [sample.utilization for sample, _process in found if sample.utilization is not None]
     text = f"pid {pids} on {card.uuid} ({card.name}) in {len(found)} of {len(run.samples)} samples"
     text += f" over {_seconds(run.samples):.0f} s, {memory:,} MiB at most"
