@@ -286,6 +286,7 @@ def test_run_that_wrote_no_model_starts_from_the_best_with_the_options_of_the_ru
     ("run", "words"),
     [
         ({"running": True, "exit_code": None}, "base is running"),
+        ({"running": True, "exit_code": None, "silent": 901.0}, "base is hanging"),
         ({"program": "eval.lua"}, "only a training can be resumed"),
         (
             {"begun": False, "exit_code": None, "parent": {"id": "b", "choose": "best"}},

@@ -161,6 +161,25 @@ def test_envelope_is_that_of_coco_and_of_its_finetuning(images: int, options: di
     assert (found.name if found else "") == name
 
 
+@pytest.mark.parametrize(
+    ("first", "then", "name"),
+    [
+        ("6000", "2000", "COCO, finetuned from iteration 6,000"),  # what `runs resume` sets by itself
+        ("6000", "3000", "COCO, finetuned from iteration 7,000"),
+        ("6000", "-1", "COCO"),
+        ("1000", "0", "COCO, finetuned from iteration 1,000"),
+        ("4000", "0", "COCO, finetuned from iteration 4,000"),
+    ],
+)
+def test_finetuning_that_the_run_before_did_not_reach_is_that_of_the_run_that_continues(
+    first: str, then: str, name: str
+) -> None:
+    before = told("a", effective={"finetune_cnn_after": first}, progress=read("assigned 82783 images to split train\n"))
+    line = (before, told("b", effective={"finetune_cnn_after": then}, begins=4000, progress=read("iter 0: 3.0\n")))
+    found = verify.known(line, record.history(line))
+    assert found and found.name == name
+
+
 LEFT = {
     "iter": 20,
     "loss_history": {"0": 3.2},

@@ -59,14 +59,17 @@ def gather(
 
 
 def known(line: Sequence[RunState], history: History) -> Envelope | None:
-    """The envelope for such a training: that of COCO, if it has as many images and the default batch size."""
+    """The envelope for such a training: that of COCO, if it has as many images and the default batch size.
+
+    It is finetuned from where the first of its runs began with it; the last one may still begin.
+    """
     first = line[0]
     usual = _option(first.effective, "batch_size") == str(catalogue.default(TRAIN, "batch_size"))
     if not usual or (first.progress.images or 0) < COCO:
         return None
     for run, stage in zip(line, history.stages, strict=True):
         finetunes = numbers.whole(_option(run.effective, "finetune_cnn_after"))
-        if finetunes is not None and finetunes >= 0:
+        if finetunes is not None and finetunes >= 0 and (run is line[-1] or stage.start + finetunes < stage.end):
             return envelopes.of_coco(stage.start + finetunes)
     return envelopes.of_coco()
 
