@@ -16,7 +16,7 @@ from neuraltalk_provision.errors import UsageError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.rules.gpu import AUTO
 from neuraltalk_provision.runs import hosts
-from neuraltalk_provision.runs.progress import health, record
+from neuraltalk_provision.runs.progress import record
 from neuraltalk_provision.runs.progress.state import RunState
 from neuraltalk_provision.runs.request import lineage, spec, stages
 
@@ -82,8 +82,8 @@ def _refuse(run: RunState) -> None:
     """UsageError if the run cannot be resumed."""
     if run.program != stages.TRAIN:
         raise UsageError(f"{run.id} ran {run.program}: only a training can be resumed")
-    if run.health.state in health.ALIVE:
-        raise UsageError(f"{run.id} is {run.health.state}", advice=f"Stop it first: `provision runs stop {run.id}`.")
+    if run.active:
+        raise UsageError(f"{run.id} is {run.health}", advice=f"Stop it first: `provision runs stop {run.id}`.")
     if not run.begun:
         before = run.parent.id if run.parent else ""
         advice = f"Resume {before}: its later stages are started too." if before else "Start it again."

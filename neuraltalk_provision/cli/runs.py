@@ -63,7 +63,7 @@ def list_(
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     site = hosts.query(chosen, limit or (), quiet, some=True)
-    found = [run for run in site.runs if not active or run.health.state in health.ALIVE]
+    found = [run for run in site.runs if run.active or not active]
     columns = ("run", "host", "program", "state", "iteration", "loss", "CIDEr", "card", "started")
     output.table("runs", columns, [_row(run) for run in found])
     resumed = {(run.host, run.parent.id) for run in site.runs if run.parent}
@@ -94,7 +94,7 @@ def show(
     output = Output(as_json=as_json)
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     run = hosts.find(run_id, chosen, host, quiet)
-    output.say(f"{run.id} on {run.host}: {run.health.state} ({run.health.evidence})")
+    output.say(f"{run.id} on {run.host}: {run.health}")
     given = " ".join(f"-{name} {value}" for name, value in sorted(run.effective.items()))
     output.say(f"{run.program} {given}")
     output.say(f"started {when(run)}; {_card(run) or 'on the CPU'}; log {run.log}")
@@ -167,7 +167,7 @@ def stop(
         output.result(_end(record.find(run_id, alone, host), chosen, output, plan))
         return EXIT_FINE
     everything = hosts.runs(chosen, limit)
-    swept = [run for run in everything if run.sweep == run_id and run.health.state in health.ALIVE]
+    swept = [run for run in everything if run.sweep == run_id and run.active]
     if swept:
         output.result({"runs": _end_all(swept, chosen, output, plan)})
     else:

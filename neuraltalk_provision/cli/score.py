@@ -13,7 +13,6 @@ from neuraltalk_provision.errors import EXIT_FINE, UsageError
 from neuraltalk_provision.output import Output
 from neuraltalk_provision.results.base import plain
 from neuraltalk_provision.runs import hosts
-from neuraltalk_provision.runs.progress import health
 
 Annotations = Annotated[
     str,
@@ -45,9 +44,9 @@ def score(
         raise UsageError(f"--annotations {annotations}: must be an absolute path on the host")
     chosen = settings_file.load(settings, inventory=inventory, stack_root=stack_root)
     run = hosts.find(run_id, chosen, host)
-    if run.health.state in health.ALIVE:
+    if run.active:
         raise UsageError(
-            f"{run.id} on {run.host} is {run.health.state}: only a run that has ended can be scored",
+            f"{run.id} on {run.host} is {run.health}: only a run that has ended can be scored",
             advice=f"Wait until it has ended, or stop it with `provision runs stop {run.id}`.",
         )
     if plan:

@@ -20,7 +20,7 @@ from neuraltalk_provision.output import Output
 from neuraltalk_provision.report import page
 from neuraltalk_provision.rules.gpu import AUTO
 from neuraltalk_provision.runs import hosts
-from neuraltalk_provision.runs.progress import health, pace, record
+from neuraltalk_provision.runs.progress import pace, record
 from neuraltalk_provision.runs.progress.state import RunState
 from neuraltalk_provision.runs.request import spec
 from neuraltalk_provision.runs.verdict import checks, verify
@@ -76,8 +76,8 @@ def verify_(
     given = envelopes.read(envelope) if envelope else None
     site = hosts.query(chosen, [host] if host else (), some=True)
     run, everything = hosts.named(run_id, site, host), site.runs
-    if run.health.state in health.ALIVE:
-        raise UsageError(f"{run.id} is {run.health.state}: a verdict needs a training that has ended")
+    if run.active:
+        raise UsageError(f"{run.id} is {run.health}: a verdict needs a training that has ended")
     card = gpu if gpu is not None else AUTO if run.card else spec.PROCESSOR
     refuse_without_effect("ssh", None, card, gpu_memory)
     (run,) = hosts.details([run], chosen)
@@ -243,7 +243,7 @@ def _continues(run: RunState) -> tuple[str, str, str]:
 
 def _is_dead(run: RunState) -> bool:
     """Whether a run that continues another one ended without a model, so that it can only be started again."""
-    return run.parent is not None and not run.models and run.health.state not in health.ALIVE
+    return run.parent is not None and not run.models and not run.active
 
 
 def captions(run: RunState, settings: Settings, pictures: int) -> tuple[page.Captioned, ...]:

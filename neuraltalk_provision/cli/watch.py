@@ -50,7 +50,7 @@ def watch(
                 host = run.host if run.supervisor and not run.elsewhere else host
                 if not as_json:
                     show(picture(line, output))
-                over = run.health.state not in health.ALIVE
+                over = not run.active
                 if once or (over and not following):
                     break
                 if over:
@@ -76,7 +76,7 @@ def read(run_id: str, host: str, settings: Settings, quiet: float) -> tuple[tupl
 def picture(line: Sequence[RunState], output: Output) -> str:
     """The text to show: the state, the curves (only on a terminal), and the progress."""
     run, (width, height) = line[-1], output.size
-    head = visible(f"{run.id} on {run.host}: {run.health.state} ({run.health.evidence})")
+    head = visible(f"{run.id} on {run.host}: {run.health}")
     progress = visible(pace.summary(pace.of(run), run))
     if not output.coloured:
         return f"{head}\n{progress}"

@@ -355,7 +355,7 @@ def test_verdict_is_a_table_with_its_evidence_and_a_code(
     assert (code, "would be evaluated as base-check-1" in out, len(asked)) == (0, True, 2)
     hosts(told(running=True, exit_code=None))
     code, _, err = provision(capsys, "runs", "verify", "base")
-    assert (code, "a verdict needs a training that has ended" in err) == (2, True)
+    assert (code, "): a verdict needs a training that has ended" in err) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -453,6 +453,24 @@ def test_sweep_is_stopped_as_a_whole_and_what_is_over_left_alone(
     code, out, _ = provision(capsys, "runs", "stop", "s")
     assert (code, ended) == (0, [("s-1", "one"), ("s-2", "two")])
     assert out == "s-1 on one stopped\ns-2 on two stopped\n"
+
+
+def test_training_whose_loss_diverged_counts_as_active_until_it_ends(
+    capsys: Capture, hosts: Hosts, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """train.lua goes on if the loss is NaN: nobody stopped it with its sweep, and it could be resumed beside itself."""
+    ended: list[str] = []
+    monkeypatch.setattr(runs_of_hosts, "stop", lambda run_id, *given, **more: ended.append(run_id) or True)
+    nan = {"sweep": "s", "progress": read(LOG + "iter 26: nan\n")}
+    hosts(told("s-1", running=True, exit_code=None, pid=7, **nan), told("s-2", exit_code=0, **nan))
+    for command in ("resume", "verify", "score"):
+        code, _, err = provision(capsys, "runs", command, "s-1")
+        assert (code, started) == (2, []), (command, err)
+        assert "s-1" in err and "is diverged (loss nan at iteration 26; pid 7 is still running)" in err, (command, err)
+    _, out, _ = provision(capsys, "runs", "list", "--active", "--json")
+    assert [(run["id"], run["running"]) for run in json.loads(out)["runs"]] == [("s-1", True)]
+    assert provision(capsys, "runs", "stop", "s")[0] == 0
+    assert ended == ["s-1"]
 
 
 def test_run_of_a_sweep_that_cannot_be_stopped_does_not_keep_the_others(

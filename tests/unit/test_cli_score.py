@@ -67,7 +67,10 @@ def test_run_that_goes_on_and_a_relative_path_are_refused_and_a_plan_asks_nothin
 ) -> None:
     hosts(told(running=True, exit_code=None))
     code, _, err = provision(capsys, "runs", "score", "base")
-    assert (code, "base on one is running: only a run that has ended can be scored" in err) == (2, True)
+    assert (
+        code,
+        "base on one is running (pid 7, its log grew 1 s ago): only a run that has ended can be scored" in err,
+    ) == (2, True)
     hosts(told())
     code, _, err = provision(capsys, "runs", "score", "base", "--annotations", "my.json")
     assert (code, "--annotations my.json: must be an absolute path on the host" in err) == (2, True)

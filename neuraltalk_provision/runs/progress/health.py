@@ -37,6 +37,9 @@ class Health:
     state: State
     evidence: str
 
+    def __str__(self) -> str:
+        return f"{self.state} ({self.evidence})"
+
     @property
     def well(self) -> bool:
         """Whether the run needs no attention."""
@@ -48,7 +51,8 @@ def assess(run: RunRow, progress: Progress, quiet: float = QUIET) -> Health:
     if run.damaged and not run.running:
         return Health("unreadable", f"{', '.join(run.damaged)} in {run.path} cannot be read")
     if progress.diverged:
-        return Health("diverged", progress.divergence)
+        goes_on = f"; {_pid(run.pid)} is still running" if run.running else ""
+        return Health("diverged", progress.divergence + goes_on)
     if run.waiting and run.stopped:
         return Health("stopped", 'by "provision runs stop", before it started')
     if run.waiting:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from neuraltalk_provision import catalogue
 from neuraltalk_provision.results import numbers
 from neuraltalk_provision.results.run import Sample
-from neuraltalk_provision.runs.progress.health import ALIVE
 from neuraltalk_provision.runs.progress.state import RunState
 
 WINDOW = 10
@@ -39,8 +38,7 @@ def of(run: RunState) -> Pace:
     total = _option(run, "max_iters")
     if total <= 0:
         total = (run.until or {}).get("iterations") or -1
-    goes_on = run.health.state in ALIVE
-    left = (total - done) / rate if goes_on and rate and done is not None and total > 0 and done <= total else None
+    left = (total - done) / rate if run.active and rate and done is not None and total > 0 and done <= total else None
     return Pace(rate, left, epochs)
 
 

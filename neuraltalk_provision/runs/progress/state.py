@@ -50,6 +50,8 @@ class RunState:
     requested: Options = field(default_factory=dict)
     """The options as they were requested; empty in a row of a list."""
     begun: bool = False
+    running: bool = False
+    """Whether its process is alive."""
     begins: int = 0
     """The iteration of its parent, in the parent's own count, that it started from."""
     parent: Parent | None = None
@@ -62,6 +64,11 @@ class RunState:
     unit: str = ""
     scorer: Scorer | None = None
     elsewhere: str = ""
+
+    @property
+    def active(self) -> bool:
+        """Whether it has not ended. train.lua goes on after a loss that is not a number."""
+        return self.running or self.health.state in health.ALIVE
 
     def as_json(self) -> dict[str, Any]:
         """The run as `--json` prints it."""
@@ -87,6 +94,7 @@ def of(host: str, run: RunRow | UnreadableRun, quiet: float = health.QUIET) -> R
         health=health.assess(run, progress, quiet),
         samples=run.samples,
         begun=run.begun,
+        running=run.running,
         parent=run.parent,
         stage=run.stage or "",
         until=run.until,

@@ -13,7 +13,6 @@ from neuraltalk_provision.results.one_run import BrokenModel, OpenedModel
 from neuraltalk_provision.results.run import Sample, Scorer
 from neuraltalk_provision.rules import run as rules
 from neuraltalk_provision.runs.progress.ending import RunEnd
-from neuraltalk_provision.runs.progress.health import ALIVE
 from neuraltalk_provision.runs.progress.history import History
 from neuraltalk_provision.runs.progress.report import Report
 from neuraltalk_provision.runs.progress.state import RunState
@@ -76,7 +75,7 @@ def verdict(evidence: Evidence) -> Verdict:
 
 def ended(run: RunState) -> Gate:
     """Whether the run has ended, and ended well."""
-    if run.health.state in ALIVE:
+    if run.active:
         return Gate("ended", "red", f"it is {run.health.state}: {run.health.evidence}")
     return gate("ended", run.health.state in ("ended", "stopped"), f"{run.health.state}: {run.health.evidence}")
 
