@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from neuraltalk_provision.rules.gpu import capability_of, runs_on
+from neuraltalk_provision.rules.gpu import capability_of, reason_against, runs_on
 from tests.unit.programs import program
 
 # Answers in NVIDIA's format; the K80's numbers are of a published table. Neither was recorded for this project.
@@ -392,6 +392,10 @@ def test_old_cards_are_known_by_the_names_that_nvidia_smi_gives_them(name: str, 
 )  # fmt: skip
 def test_code_runs_on_cards_by_the_rules_of_cuda(archs: str, capability: str, runs: bool) -> None:
     assert runs_on(archs, capability) is runs
+
+
+def test_compute_capability_that_is_not_known_is_no_reason_against_a_card() -> None:
+    assert [reason_against(0, "Default", capability, "8.6") for capability in (None, "")] == ["", ""]
 
 
 @pytest.fixture

@@ -71,9 +71,9 @@ def compute_capability(architecture):
 
 def capability_of(name):
     # type: (str) -> str
-    """The compute capability of a card, by the longest name in the table that is in its own; empty if none is."""
-    named = [known for known in CAPABILITIES if re.search(r"\b%s(?!\d)" % re.escape(known), name)]
-    return CAPABILITIES[max(named, key=len)] if named else ""
+    """The compute capability of a card, by the name in the table that is in its own; empty if none is."""
+    named = (known for known in CAPABILITIES if re.search(r"\b%s(?!\d)" % re.escape(known), name))
+    return CAPABILITIES.get(next(named, ""), "")
 
 
 def runs_on(arch_list, capability):
