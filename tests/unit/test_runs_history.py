@@ -137,6 +137,8 @@ def test_time_left_is_told_of_what_has_an_end_and_goes_on() -> None:
     endless = replace(RUN, effective={"batch_size": "4"})
     assert pace.of(endless).left is None
     assert pace.of(replace(endless, until={"iterations": 200})).left == 50.0
+    assert pace.of(replace(RUN, until={"iterations": 200})).left == 50.0  # before its -max_iters 1000
+    assert pace.of(replace(RUN, until={"iterations": 2000, "plateau": 5})).left == 450.0
     assert pace.of(replace(RUN, health=Health("ended", ""))).left is None
     silent = replace(RUN, progress=Progress(), samples=())
     silent = replace(silent, tail="")

@@ -35,10 +35,9 @@ def of(run: RunState) -> Pace:
     images = run.progress.images
     batch = _option(run, "batch_size") if run.program == "train.lua" else 1
     epochs = done * batch / images if done is not None and images else None
-    total = _option(run, "max_iters")
-    if total <= 0:
-        total = (run.until or {}).get("iterations") or -1
-    left = (total - done) / rate if run.active and rate and done is not None and total > 0 and done <= total else None
+    ends = (_option(run, "max_iters"), (run.until or {}).get("iterations", 0))
+    total = min((end for end in ends if end > 0), default=0)
+    left = (total - done) / rate if run.active and rate and done is not None and 0 < total >= done else None
     return Pace(rate, left, epochs)
 
 
