@@ -89,6 +89,8 @@ UNFIT = {
         ("its libjpeg.so.62 (/x) lacks LIBJPEG_6.2",),
     ),
     "other Python": ({"python": "3.12"}, ("its Python is 3.12, needed is 3.11",)),
+    "unknown Python": ({"python": ""}, ("its Python is unknown, needed is 3.11",)),
+    "unknown machine": ({"machine": ""}, ("its machine type is unknown, needed is x86_64",)),
     "other machine": ({"machine": "aarch64"}, ("its machine type is aarch64, needed is x86_64",)),
 }
 
@@ -102,7 +104,7 @@ def test_host_that_lacks_something_is_told_what(what: str) -> None:
 def test_older_processor_does_not_fit() -> None:
     needs = entry(needs={**NEEDS, "level": 3})
     assert packs.fits(needs, has()) == ("its processor is x86-64-v2, needed is x86-64-v3",)
-    assert packs.fits(needs, has(level=4)) == ()
+    assert [packs.fits(needs, has(level=level)) for level in (3, 4)] == [(), ()]
 
 
 def test_library_whose_package_will_be_installed_may_be_missing_but_not_be_too_old() -> None:
@@ -130,6 +132,7 @@ def test_level_of_a_processor_is_that_of_all_its_flags(flags: str, level: int) -
 def test_newest_glibc_is_found_by_number() -> None:
     assert runtime.glibc_of(["GLIBC_2.4", "GLIBC_2.34", "GLIBC_2.2.5", "GLIBC_PRIVATE", "GLIBCXX_3.4.30"]) == "2.34"
     assert runtime.glibc_of(["GLIBCXX_3.4.30"]) == ""
+    assert [runtime.number(text) for text in ("2.36", "2.x", "2." + 9 * "9", "")] == [(2, 36), (), (), ()]
 
 
 def test_program_says_what_it_needs() -> None:

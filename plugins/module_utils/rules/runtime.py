@@ -71,7 +71,7 @@ def reasons(needs, has, coming=()):
     found = []
     if needs["machine"] and needs["machine"] != has["machine"]:
         found.append("its machine type is %s, needed is %s" % (has["machine"] or "unknown", needs["machine"]))
-    if needs["glibc"] and number(has["glibc"]) < number(needs["glibc"]):
+    if number(has["glibc"]) < number(needs["glibc"]):
         found.append("its glibc is %s, needed is %s or later" % (has["glibc"] or "unknown", needs["glibc"]))
     if needs["level"] > has["level"]:
         found.append("its processor is x86-64-v%d, needed is x86-64-v%d" % (has["level"], needs["level"]))
