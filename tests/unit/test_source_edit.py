@@ -122,12 +122,24 @@ def test_edit_sees_what_the_one_before_it_left(load: Callable[[str], ModuleType]
         edits.apply_edits("ab", [two, one])
 
 
-def test_mismatch_of_a_long_pattern_shows_lines_with_its_longest_word(load: Callable[[str], ModuleType]) -> None:
+@pytest.mark.parametrize(
+    ("pattern", "lines"),
+    [
+        ("if x then\nerror(identifier)\nend\n", "  line 2: error(identifier, 3)"),  # the longest line, its longest word
+        ("  error(identifier .. x)\n", "  line 2: error(identifier, 3)"),
+        ("()", "  line 4: stop()"),
+        ("gone", "  none"),
+    ],
+)
+def test_mismatch_shows_the_lines_that_the_pattern_may_mean(
+    load: Callable[[str], ModuleType], pattern: str, lines: str
+) -> None:
     edits = load("rules.edits")
-    edit = {**FETCH, "pattern": "  error(objectIdentifier .. x)\n"}
     with pytest.raises(edits.EditError) as caught:
-        edits.apply_edits("a\n error('no' .. objectIdentifier)\nb\n", [edit])
-    assert "line 2: error('no' .. objectIdentifier)" in str(caught.value)
+        edits.apply_edits(
+            "if x then\n  error(identifier, 3)\nend\nstop()\n", [{**FETCH, "pattern": pattern, "count": 7}]
+        )
+    assert str(caught.value).partition("Similar lines:\n")[2] == lines
 
 
 def test_edits_are_taken_file_by_file_in_the_order_of_first_mention(load: Callable[[str], ModuleType]) -> None:

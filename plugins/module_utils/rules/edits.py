@@ -37,11 +37,9 @@ def _mismatch(text, edit, found):
             % edit["file"]
         )
     needle = max(edit["pattern"].strip().splitlines(), key=len).strip()
-    words = sorted(needle.replace("(", " ").replace(")", " ").split(), key=len)
+    word = max(needle.replace("(", " ").replace(")", " ").split() or [needle], key=len)
     likely = [
-        "  line %d: %s" % (number, line.strip())
-        for number, line in enumerate(text.splitlines(), 1)
-        if needle in line or (words and words[-1] in line)
+        "  line %d: %s" % (number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if word in line
     ]
     return (
         "%s: %r occurs %d times, expected %s. The edit (%s) was written for other sources; "
