@@ -66,6 +66,13 @@ def test_everybody_who_may_write_beside_the_owner_is_found(
     assert access_list.writers(packed(*entries), ("OWNER@", "root", "0", "builder", "1000")) == others
 
 
+def test_root_and_the_owner_may_write_and_everybody_else_is_named_once() -> None:
+    names = ("root@example.org", "0", "1000", "builder@example.org", "mallory", "mallory")
+    content = packed(MINE, *((ALLOW, 0, WRITE, name) for name in names))
+    said = access_list.others(lambda: content, 1000, "builder", group_is_judged=False)
+    assert said[0] == "those whom its NFSv4 access list names (mallory)"
+
+
 def test_group_is_judged_by_the_mode_if_the_mode_shows_its_right(
     places: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -209,6 +209,28 @@ def test_line_that_is_no_line_of_ours_is_cut_and_tells_nothing(hostile: str, mon
     assert progress_of(TRAINING + hostile) == progress_of(TRAINING)
 
 
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_log_is_read_in_pieces_of_any_size(size: int) -> None:
+    reader = rules.Reader(9)
+    for start in range(0, len(TRAINING), size):
+        reader.feed(TRAINING[start : start + size])
+    whole = rules.Reader(9)
+    whole.feed(TRAINING)
+    assert reader.result() == whole.result()
+    assert whole.result()["losses"]
+
+
+@pytest.mark.parametrize(
+    ("count", "kept"),
+    [(0, []), (4, [0, 1, 2, 3]), (6, [0, 2, 4, 5]), (11, [0, 4, 8, 10]), (9, [0, 4, 8])],
+)
+def test_long_series_is_kept_evenly_and_with_its_last_entry(count: int, kept: list[int]) -> None:
+    series = rules.Series(2)
+    for number in range(count):
+        series.add(number)
+    assert series.entries() == kept
+
+
 def test_twenty_thousand_validations_are_read() -> None:
     progress = progress_of("".join(f"iter {number}: 3.2\t\nvalidation loss: \t2.9\t\n" for number in range(20_000)))
     assert progress.validations[::19_999] == ((0, 2.9), (19_999, 2.9))

@@ -89,10 +89,10 @@ def _entries(content):
             kind, flags, mask, size = struct.unpack_from(">IIII", content, at)
             who = content[at + 16 : at + 16 + size]
             at += 16 + size + -size % 4
-            if kind >= _KINDS or at > len(content):
+            if kind >= _KINDS:
                 raise ValueError
             yield kind, flags, mask, str(who.decode("utf-8"))
-        if count > len(content) or at != len(content):
+        if at != len(content):
             raise ValueError
     except (struct.error, ValueError):
         raise ValueError("it is not as expected")
