@@ -47,7 +47,7 @@ def test_documents_keep_the_keys_that_they_always_had() -> None:
     run = of_detail(detail("x")).as_json()
     first = "host id program arguments started card log tail progress health samples checkpoints models asked begun"
     assert list(run) == [
-        *first.split(), *"begins parent stage until needs sweep conductor job unit scorer elsewhere".split(),
+        *first.split(), *"begins parent stage until needs sweep conductor job unit scorer elsewhere running".split(),
     ]  # fmt: skip
     status = "id path log pid begun exit_code running waiting ended card elsewhere unit job stopped parent stage until"
     start = "needs sweep conductor damaged arguments set_aside images remarks"

@@ -50,8 +50,6 @@ class RunState:
     requested: Options = field(default_factory=dict)
     """The options as they were requested; empty in a row of a list."""
     begun: bool = False
-    running: bool = False
-    """Whether its process is alive."""
     begins: int = 0
     """The iteration of its parent, in the parent's own count, that it started from."""
     parent: Parent | None = None
@@ -64,6 +62,8 @@ class RunState:
     unit: str = ""
     scorer: Scorer | None = None
     elsewhere: str = ""
+    running: bool = False
+    """Whether its process is alive."""
 
     @property
     def active(self) -> bool:
