@@ -49,7 +49,11 @@ def test_links_that_stay_inside(links: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("links", OUT.values(), ids=list(OUT))
 def test_links_that_lead_out(links: dict[str, str]) -> None:
-    assert pack.links_out(entries(links), ROOT, [CUDA]) != []
+    """Also if the directory of CUDA is not known: an empty path allows nothing."""
+    for outside in ([CUDA], [CUDA + "/", "", "x"]):
+        found = pack.links_out(entries(links), ROOT, outside)
+        assert found == sorted(found) != []
+        assert links.keys() >= {*found}
 
 
 def test_list_that_no_parser_can_read_is_refused() -> None:
