@@ -149,6 +149,16 @@ def test_rate_that_has_begun_to_fall_goes_on_where_it_was() -> None:
     assert float(run.arguments["learning_rate"]) == pytest.approx(1e-4)
     assert float(run.arguments["cnn_learning_rate"]) == pytest.approx(2.5e-6)
     assert (run.arguments["learning_rate_decay_start"], run.arguments["finetune_cnn_after"]) == ("0", "0")
+    from_the_start = {"learning_rate_decay_start": "0", "learning_rate_decay_every": "2500"}
+    (run,) = resumed(replace(BASE, arguments={**BASE.arguments, **from_the_start}), 5000)
+    assert float(run.arguments["learning_rate"]) == pytest.approx(1e-4)
+    assert run.arguments["learning_rate_decay_start"] == "0"
+
+
+def test_recorded_number_that_cannot_be_is_replaced_by_the_one_that_is_given() -> None:
+    damaged = {"learning_rate_decay_start": "0", "learning_rate_decay_every": "0"}
+    (run,) = resumed(replace(BASE, arguments={**BASE.arguments, **damaged}), 5000, "-learning_rate_decay_every", "500")
+    assert (run.arguments["learning_rate_decay_every"], float(run.arguments["learning_rate"])) == ("500", 0)
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def resume(
         )
     requested = {name: value for name, value in run.arguments.items() if name not in _OWN and name not in changed}
     until = _still(run.until, begins)
-    whole = spec.parse(TRAIN, new_id, [*spec.words(requested), *given], run.gpu, run.memory or None)
+    whole = spec.parse(TRAIN, new_id, [*spec.words(requested), *given], run.gpu)
     counted = {**_rates(run, begins, changed), **_counted_on(replace(whole, id=run.id), begins, changed)}
     arguments = spec.words({**whole.arguments, **counted})
     again = spec.parse(TRAIN, new_id, arguments, run.gpu, run.memory or None)
