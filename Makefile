@@ -74,6 +74,7 @@ LONG := tests/site/test_odd_machines.py tests/site/test_return.py tests/site/tes
 	tests/site/test_drain_shared.py \
 	tests/site/test_cache.py tests/site/test_relay.py tests/site/test_image.py
 test-long: $(VENV)/ready ## Run the site tests that take longest, which make test leaves out; before a release
+	$(BIN)/python -m tests.molecule unknown_whole
 	KILL_ALL=1 $(BIN)/python -m pytest $(LONG) tests/site/test_kills.py tests/unit/test_cudnn.py --durations=12 -o faulthandler_timeout=2400
 
 # Site tests that need none of the hosts of the others, so that both can run at the same time.

@@ -39,7 +39,7 @@ def refuse(
 ) -> None:
     """Like survey.refuse. If too many hosts are set aside to name them all, a list of them is written for --limit.
 
-    `resumed`: the command is `--resume`, which has no --limit.
+    `resumed`: the command is `--resume`, which refuses --limit.
     """
     try:
         survey.refuse(found, budget)
@@ -51,8 +51,9 @@ def refuse(
         if len(found.aside) > MOST_NAMED:
             hosts = [one.host for one in found.aside]
             lists = host_lists.write(host_lists.beside(settings.journal), {name: hosts}, output, [name])
+        use = "" if resumed else ", for --limit @FILE"
         for file in lists.values():
-            error.advice = f"{error.advice} A list of the hosts that were set aside, for --limit @FILE: {file}"
+            error.advice = f"{error.advice} A list of the hosts that were set aside{use}: {file}"
         error.document = {**error.document, "lists": lists}
         raise
 

@@ -78,8 +78,10 @@ def moves(
 
 
 def opposed(found: Sequence[Move], back: Sequence[WentBack]) -> tuple[str, ...]:
-    """What is said of hosts that leave the generation to which others return: they did not get the newer one; or to
-    which they or others of the same generations went `back` before.
+    """What is said of hosts that leave the generation to which others return, or which hosts have after a rollback.
+
+    They went back before, and would go forward again; or they did not get the newer generation, and would go to one
+    that is older than that of the others. `back` has the hosts of earlier rollbacks.
     """
     now: dict[tuple[str, str], list[str]] = {}
     for move in found:
@@ -94,19 +96,21 @@ def opposed(found: Sequence[Move], back: Sequence[WentBack]) -> tuple[str, ...]:
             for (start, end), names in now.items()
             if end == current and (start != previous or previous < current)
         ]
-        # Of a rollback that was continued, the last record says of some hosts only that they have the generation.
-        own = {*hosts}
-        went = [one.host for one in back if one.target == current and (one.former == previous or one.host in own)]
+        went = [one.host for one in back if one.target == current]
         if went and not others and (previous, current) not in now:
-            others = [f"a rollback took {named(went)} to {current}"]
+            others = [f"after a rollback {named(went)} {_have(went)} {current}"]
         told += [f"{named(hosts)} would go from generation {current} to {previous}, and {one}" for one in others]
     return tuple(told)
 
 
 def _in_words(hosts: Sequence[str], before: str, after: str) -> str:
     if before == after:
-        return f"{named(hosts)} {'keeps' if len(hosts) == 1 else 'keep'} {after}"
+        return f"{named(hosts)} {_have(hosts)} {after}"
     return f"{named(hosts)} from {before} to {after}"
+
+
+def _have(hosts: Sequence[str]) -> str:
+    return "has" if len(hosts) == 1 else "have"
 
 
 def _begun(host: str, state: HostState, earlier: Rollout | None) -> str:

@@ -66,10 +66,9 @@ class _Activation(Result):
 
 
 class WentBack(Result):
-    """A host that went back from the generation `former` to `target`; both are one if a command found it there."""
+    """A host of an earlier `provision rollback`, and the generation to which it went or was to go."""
 
     host: HostName
-    former: GenerationId
     target: GenerationId
     phase: Annotated[Phase, Strict(False)]
 
@@ -128,13 +127,26 @@ class Reader:
         )
 
     def went_back(self) -> tuple[WentBack, ...]:
-        """The hosts of which the last thing that was done is `provision rollback`."""
+        """The hosts of which the last thing that was done, or begun, is `provision rollback`.
+
+        An activation that was given back counts as nothing.
+        """
         with self._reading() as connection:
             # As above, the other columns are those of the newest rollout.
             rows = connection.execute(
-                "SELECT host, former, target, phase, max(rollout) FROM records JOIN hosts USING (rollout, host) "
-                "JOIN rollouts ON number = rollout WHERE step IN (?, ?) AND outcome = ? GROUP BY host LIMIT ?",
-                (Step.ACTIVATE, Step.GIVE_BACK, Outcome.DONE, KEPT * MOST_HOSTS),
+                "SELECT host, target, phase, max(rollout) FROM records JOIN hosts USING (rollout, host) "
+                "JOIN rollouts ON number = rollout WHERE "
+                "phase = :rollback AND step = :back AND outcome IN (:done, :lost, :started, :failed) OR "
+                "step = :activate AND outcome = :done AND NOT EXISTS (SELECT 1 FROM records AS back WHERE "
+                "back.rollout = number AND back.host = records.host AND back.step = :back AND back.outcome = :done) "
+                "GROUP BY host LIMIT :most",
+                {
+                    **{outcome.value: outcome for outcome in Outcome},
+                    "rollback": Phase.ROLLBACK,
+                    "activate": Step.ACTIVATE,
+                    "back": Step.GIVE_BACK,
+                    "most": KEPT * MOST_HOSTS,
+                },
             ).fetchall()
         found = [self._read(WentBack, dict(row), "a record") for row in rows]
         return tuple(one for one in found if one.phase is Phase.ROLLBACK)

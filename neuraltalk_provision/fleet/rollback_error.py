@@ -31,12 +31,13 @@ def no_generation(
 
 
 def both_ways(reasons: Sequence[str]) -> UsageError:
-    """The error for hosts that leave the generation to which others return."""
+    """The error for hosts that leave the generation to which others return, or which hosts have after a rollback."""
     return UsageError(
         "\n".join(reasons),
         advice=f"{UNCHANGED} The previous generation of a host that went back is the one that it left, and that of a "
         "host without the newest one is older. Name the one to which all are to return with --to: a host that has it "
-        "already stays as it is.",
+        "already stays as it is. Hosts of several platforms have several generations: give one command for each, with "
+        "--limit. If all hosts have gone back already, nothing is left to do.",
     )
 
 
@@ -65,7 +66,7 @@ def failed(
     if lost and not plan:
         files = [f"@{lists[name]}" for name in ("failed", "set-aside") if name in lists]
         again = files if files and len(lost) > MOST_NAMED else lost
-        steps.append(f"To try the others again: `{rollback_of(again, target)}`.")
+        steps.append(f"To try the others again: `{rollback_of(again, target or _one_of(gone))}`.")
         if aside and gone and not target:
             steps.append(
                 "A host that was set aside, but is another name of a host that went back, or shares its stack root, "
@@ -88,6 +89,12 @@ def failed(
             "lists": dict(lists),
         },
     )
+
+
+def _one_of(gone: Sequence[Move]) -> str:
+    """The generation to which all these hosts went; empty if they are several."""
+    targets = {move.after for move in gone}
+    return targets.pop() if len(targets) == 1 else ""
 
 
 def _reasons(failed: Mapping[str, Loss]) -> list[tuple[str, str]]:

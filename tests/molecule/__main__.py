@@ -25,6 +25,8 @@ OLD_PYTHON = "py27"
 """The scenario whose hosts only have Python 2.7, which no ansible-core after 2.16 supports."""
 WITH_OLD = (OLD_PYTHON, "el9")
 """The scenarios for ansible-core 2.16."""
+LONG = ("unknown_whole",)
+"""The scenarios that only make test-long runs."""
 LONGEST_FIRST = ("gpu_legacy", "cudnn", "el9", "py27", "roles", "generation")
 
 
@@ -52,7 +54,7 @@ def is_old() -> bool:
 
 def default_scenarios() -> list[str]:
     """The scenarios that are run by default."""
-    return list(WITH_OLD) if is_old() else [name for name in known() if name != OLD_PYTHON]
+    return list(WITH_OLD) if is_old() else [name for name in known() if name not in (OLD_PYTHON, *LONG)]
 
 
 def run(scenario: str) -> Result:

@@ -68,6 +68,13 @@ def test_document_about_the_architecture_names_every_part(folder: str) -> None:
     assert {part for part in parts - {"__pycache__", "share"} if not re.search(rf"\b{part}\b", text)} == set()
 
 
+def test_list_of_faults_has_each_fault_once() -> None:
+    """A merge of two branches that change a row can leave both versions."""
+    for section in (ROOT / "docs" / "faults.md").read_text(encoding="utf-8").split("\n## "):
+        faults = re.findall(r"^\| (?!---)([^|]+) \|", section, re.M)
+        assert [fault for fault in faults if faults.count(fault) > 1] == []
+
+
 def test_tests_that_the_list_of_faults_names_exist() -> None:
     text = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
     files = sorted((ROOT / "tests").rglob("test_*.py"))

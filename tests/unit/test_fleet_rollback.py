@@ -13,7 +13,7 @@ from neuraltalk_provision import wave_rules
 from neuraltalk_provision.errors import HostError, InterruptError, UsageError
 from neuraltalk_provision.fleet import command, entries, rollback, use
 from neuraltalk_provision.fleet.journal import Journal
-from neuraltalk_provision.fleet.records import Outcome, Rollout, Status, Step
+from neuraltalk_provision.fleet.records import Ending, HostEntry, Outcome, Rollout, Status, Step
 from neuraltalk_provision.fleet.rollback import Request
 from neuraltalk_provision.fleet.seen import Seen
 from neuraltalk_provision.output import Output
@@ -23,6 +23,7 @@ from neuraltalk_provision.site import host_state, playbook
 from neuraltalk_provision.site.events import Failure, PlayResults
 from neuraltalk_provision.site.host_state import HostStates
 from tests.unit.plans import HOSTS
+from tests.unit.rollouts import ME
 from tests.unit.test_fleet_busy import RUN, use_of
 from tests.unit.test_operations import QUIET, telling
 
@@ -95,7 +96,7 @@ def test_rollback_that_fails_on_some_hosts_names_those_that_went_back(
     with pytest.raises(HostError, match="node2, Return: it broke") as caught:
         rollback.rollback(site, Request(), QUIET, plan=False)
     assert caught.value.advice.startswith("node1, node3 went back.")
-    assert caught.value.advice.count("`provision rollback --limit node2`. Lists of hosts") == 1
+    assert caught.value.advice.count("`provision rollback --to a --limit node2`. Lists of hosts") == 1
     assert [(one["host"], one["after"]) for one in caught.value.document["hosts"]] == [("node1", "a"), ("node3", "a")]
     assert (caught.value.document["changed"], len(caught.value.document["failures"])) == (True, 1)
 
@@ -173,7 +174,7 @@ def test_host_that_cannot_be_asked_is_set_aside_and_the_others_go_back(
     assert [list(request.limit) for request in requests] == [["node1", "node2", "node3"]]
     assert error.message.startswith("set aside: off1: ") and "cannot be reached by SSH" in error.message
     assert error.advice.startswith("node1, node2, node3 went back.")
-    assert f"`provision rollback {'--to a ' if target else ''}--limit off1`" in error.advice
+    assert "`provision rollback --to a --limit off1`" in error.advice
     assert ("went back with it: leave it out" in error.advice) is (target == "")
     assert [one["host"] for one in error.document["hosts"]] == ["node1", "node2", "node3"]
     assert [one["host"] for one in error.document["set_aside"]] == ["off1"]
@@ -188,7 +189,7 @@ def test_host_that_fails_and_one_that_cannot_be_asked_are_in_one_command(
     telling(monkeypatch, PlayResults(results=(BACK[0], BACK[2]), failures=(Failure("node2", "Return", "it broke"),)))
     with pytest.raises(HostError, match="node2, Return: it broke\nset aside: off1: ") as caught:
         rollback.rollback(site, Request(), QUIET, plan=False)
-    assert "`provision rollback --limit node2,off1`" in caught.value.advice
+    assert "`provision rollback --to a --limit node2,off1`" in caught.value.advice
     assert Path(caught.value.document["lists"]["failed"]).read_text() == "node2\n"
 
 
@@ -312,7 +313,7 @@ def test_rollback_that_did_not_finish_takes_no_host_forward_again(
     assert "node1: has generation a again already" in capsys.readouterr().out
     assert last(site).status is Status.ROLLED_BACK
     states(monkeypatch, **dict.fromkeys(THREE, there))
-    with pytest.raises(UsageError, match="node1, node2, node3 would go from generation a to b, and a rollback"):
+    with pytest.raises(UsageError, match="node1, node2, node3 would go from generation a to b, and after a rollback"):
         rollback.rollback(site, Request(), QUIET, plan=False)
 
 
@@ -455,7 +456,7 @@ def test_hosts_that_went_back_before_others_did_take_no_step_forward(
         states(monkeypatch, **{host: there})
         rollback.rollback(site, Request([host]), QUIET, plan=False)
     states(monkeypatch, node1=stack("a", "b", a=True, b=True))
-    with pytest.raises(UsageError, match="node1 would go from generation a to b, and a rollback took node1 to a"):
+    with pytest.raises(UsageError, match="node1 would go from generation a to b, and after a rollback node1 has a"):
         rollback.rollback(site, Request(["node1"]), QUIET, plan=False)
     states(monkeypatch, node1=stack("d", "c", c=True, d=True))  # by somebody else
     assert rollback.rollback(site, Request(["node1"]), QUIET, plan=False)[0].after == "c"
@@ -480,11 +481,34 @@ def test_host_that_was_off_in_a_rollback_keeps_the_generation_that_the_others_ha
     """It was off before too, when the others got the bad generation."""
     states(monkeypatch, Failure("node3", "Ask", "gone", True), node1=THREE["node1"], node2=THREE["node2"])
     telling(monkeypatch, PlayResults(results=BACK))
-    with pytest.raises(HostError, match="set aside: node3"):
+    with pytest.raises(HostError, match="set aside: node3") as caught:
         rollback.rollback(site, Request(), QUIET, plan=False)
-    there = stack("a", "b", a=True, b=True)
-    states(monkeypatch, node1=there, node2=there, node3=stack("a", "old", a=True, old=True))
-    with pytest.raises(UsageError, match="node3 would go from generation a to old, and node1, node2 keep a"):
+    assert "To try the others again: `provision rollback --to a --limit node3`." in caught.value.advice
+    there, old = stack("a", "b", a=True, b=True), stack("a", "old", a=True, old=True)
+    for limit, words in (([], "and node1, node2 have a"), (["node3"], "and after a rollback node1, node2 have a")):
+        states(monkeypatch, **({"node3": old} if limit else {"node1": there, "node2": there, "node3": old}))
+        with pytest.raises(UsageError, match=f"node3 would go from generation a to old, {words}"):
+            rollback.rollback(site, Request(limit), QUIET, plan=False)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_host_that_went_back_does_not_go_forward_after_a_rollout_that_was_given_back_or_was_of_others(
+    site: Settings, monkeypatch: pytest.MonkeyPatch, lost: bool
+) -> None:
+    """If `lost`, nobody saw the end of the rollback on the hosts."""
+    states(monkeypatch, **THREE)
+    gone = tuple(Failure(host, "Return", "gone", True) for host in THREE)
+    telling(monkeypatch, PlayResults(failures=gone) if lost else PlayResults(results=BACK))
+    with contextlib.suppress(HostError):
+        rollback.rollback(site, Request(), QUIET, plan=False)
+    hosts = ("node9",) if lost else tuple(THREE)
+    with Journal.open(site.journal, ME, lambda _holder: True) as journal:
+        journal.begin(Rollout(hosts=tuple(HostEntry(host=host, wave=1, target="c", former="a") for host in hosts)))
+        for step in (Step.ACTIVATE, Step.GIVE_BACK):
+            journal.ended_all(step, [Ending(host=host, outcome=Outcome.DONE) for host in hosts])
+        journal.finish(Status.ROLLED_BACK)
+    states(monkeypatch, **dict.fromkeys(THREE, stack("a", "b", a=True, b=True)))
+    with pytest.raises(UsageError, match="would go from generation a to b, and after a rollback"):
         rollback.rollback(site, Request(), QUIET, plan=False)
 
 
@@ -504,7 +528,7 @@ def test_rollback_that_is_given_twice_takes_no_host_forward(
     rollback.rollback(site, Request(), QUIET, plan=False)
     states(monkeypatch, **there)
     requests.clear()
-    words = f"{hosts} would go from generation a to b, and a rollback took {hosts} to a"
+    words = f"{hosts} would go from generation a to b, and after a rollback {hosts} have a"
     with pytest.raises(UsageError, match=words) as no:
         rollback.rollback(site, Request(), QUIET, plan=False)
     assert (requests, last(site).status, "--to" in no.value.advice) == ([], Status.ROLLED_BACK, True)
@@ -522,7 +546,7 @@ def test_host_whose_stack_root_went_back_under_another_name_does_not_go_forward(
     with contextlib.suppress(HostError):
         rollback.rollback(site, Request(["node1", "node3"]), QUIET, plan=False)
     states(monkeypatch, node2=stack("a", "b", a=True, b=True))
-    words = r"node2 would go from generation a to b, and a rollback took node1(, node3)? to a"
+    words = r"node2 would go from generation a to b, and after a rollback node1(, node3)? ha(s|ve) a"
     with pytest.raises(UsageError, match=words):
         rollback.rollback(site, Request(["node2"]), QUIET, plan=False)
     assert rollback.rollback(site, Request(["node2"], "b"), QUIET, plan=False)[0].after == "b"
@@ -540,5 +564,5 @@ def test_many_hosts_that_did_not_go_back_are_tried_again_by_their_lists(
     with pytest.raises(HostError) as caught:
         rollback.rollback(site, Request(), QUIET, plan=False)
     lists = caught.value.document["lists"]
-    assert f"`provision rollback --limit @{lists['failed']},@{lists['set-aside']}`" in caught.value.advice
+    assert f"`provision rollback --to a --limit @{lists['failed']},@{lists['set-aside']}`" in caught.value.advice
     assert len(caught.value.advice) < 1000

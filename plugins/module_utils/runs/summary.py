@@ -224,8 +224,8 @@ def follow(run, offset, wait):
     With a negative `offset`, no log is returned. A run that has not ended is waited for, `wait` seconds at most.
     """
     run.read_request()
-    status, end = run.status(), clock.seconds() + min(wait, LONGEST_WAIT)
-    while (status["running"] or status["waiting"]) and clock.seconds() < end:
+    status, until = run.status(), clock.seconds() + min(wait, LONGEST_WAIT)
+    while (status["running"] or status["waiting"]) and clock.seconds() < until:
         time.sleep(LOOK_AGAIN)
         status = run.status()
     text, end = "", max(0, offset)
