@@ -285,6 +285,20 @@ def test_of_two_models_that_are_equally_good_the_later_one_is_the_best() -> None
     assert lineage.origin([FIRST, same], "best")[1].file == "/b.t7"
 
 
+def test_training_does_not_go_on_from_a_model_whose_loss_is_not_a_number() -> None:
+    """It diverged before its first model, which train.lua calls the best, because nothing is better than nan."""
+    scores = ((40, (("CIDEr", 0.0),)),)
+    diverged = run_of("a-r2", {"/nan.t7": (40, 9.0)}, validations=((40, float("nan")),), scores=scores)
+    run, model, _choose = lineage.origin([FIRST, diverged], "best")
+    assert (run.id, model.file) == ("a", "/a.t7")
+    for line, choose in (([FIRST, diverged], "last"), ([diverged], "best")):
+        with pytest.raises(
+            UsageError, match=r"the model /nan\.t7 of a-r2 has a validation loss that is not a number"
+        ) as no:
+            lineage.origin(line, choose)
+        assert ("`--from best`" in no.value.advice) is (choose == "last")
+
+
 def test_best_is_by_cider_where_it_was_scored() -> None:
     scored = replace(
         SECOND, progress=Progress(validations=((10, 9.0),), scores=((10, (("CIDEr", 0.5), ("METEOR", 0.1))),))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from neuraltalk_provision.errors import UsageError
@@ -15,23 +16,41 @@ def origin(line: Sequence[RunState], choose: str) -> tuple[RunState, SavedModel,
     """(the run, its model, which one it is) to continue from: the `last` model of the line, or the `best` of all runs.
 
     `line` goes from the first run to the one that is continued. A run that wrote no model is continued from the one
-    that it started from: a stage from the best of the stage before. Raises UsageError if there is no model.
+    that it started from: a stage from the best of the stage before. Raises UsageError if there is no model, or if its
+    validation loss is not a number.
     """
     if choose == "best":
         best = [(run, model) for run in line if (model := _chosen(run.models, choose))]
         known = [(number, run, model) for run, model in best if (number := value(run, model)) is not None]
+        known = [(number, run, model) for number, run, model in known if not _has_diverged(run, model)]
         if known:
             _number, run, model = max(reversed(known), key=lambda entry: entry[0])
             return run, model, choose
     for run in reversed(line):
         found = _chosen(run.models, choose)
         if found:
+            _refuse_diverged(run, found, choose)
             return run, found, choose
         choose = run.parent.choose if run.parent else choose
     raise UsageError(
         f"{line[-1].id} wrote no model (.t7) to continue from",
         advice="A training writes its first model at -save_checkpoint_every. Start it again.",
     )
+
+
+def _refuse_diverged(run: RunState, model: SavedModel, choose: str) -> None:
+    if _has_diverged(run, model):
+        best = "`--from best` continues from the best model of its runs, if one has a loss. " * (choose != "best")
+        raise UsageError(
+            f"the model {model.file} of {run.id} has a validation loss that is not a number, and no training recovers "
+            "from that",
+            advice=f"{best}Or start the training again, for example with a lower -learning_rate.",
+        )
+
+
+def _has_diverged(run: RunState, model: SavedModel) -> bool:
+    loss = _loss(run, model)
+    return loss is not None and not math.isfinite(loss)
 
 
 def _chosen(models: Sequence[SavedModel], choose: str) -> SavedModel | None:
@@ -60,8 +79,13 @@ def value(run: RunState, model: SavedModel) -> float | None:
     scores = [dict(scores).get("CIDEr") for iteration, scores in run.progress.scores if iteration == at]
     if scores and scores[-1] is not None:
         return scores[-1]
-    losses = [loss for iteration, loss in run.progress.validations if iteration == at]
-    return -losses[-1] if losses else None
+    loss = _loss(run, model)
+    return None if loss is None else -loss
+
+
+def _loss(run: RunState, model: SavedModel) -> float | None:
+    losses = [loss for iteration, loss in run.progress.validations if iteration == model.iteration]
+    return losses[-1] if losses else None
 
 
 def as_spec(run: RunState) -> RunSpec:
