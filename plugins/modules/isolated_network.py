@@ -120,7 +120,7 @@ NEW_NETWORK = 0x40000000
 RECORD = "record"
 OWNER = "owner"
 PYTHON = "python"
-PATIENCE = 15
+PATIENCE = 60
 LONGEST = 12 * 3600
 """Seconds after which a recorder ends by itself, if its command was killed and no other one came."""
 ROUTES = (
