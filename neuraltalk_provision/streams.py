@@ -8,8 +8,9 @@ import locale
 import os
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any, TextIO, cast
 
 _NARROWEST = 40
@@ -84,27 +85,29 @@ def ignoring_write_errors() -> Iterator[None]:
         discard_stdout()
 
 
-class _SafeStdout:
-    """stdout, except that errors are ignored as in `ignoring_write_errors`."""
+class _Safe:
+    """stdout or stderr, except that errors are ignored, by one of the ways to ignore them."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO, ignoring: Callable[[], AbstractContextManager[None]]) -> None:
+        self._stream, self._ignoring = stream, ignoring
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        with ignoring_write_errors():
+        with self._ignoring():
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        with ignoring_write_errors():
+        with self._ignoring():
             self._stream.flush()
 
 
 @contextmanager
-def safe_stdout() -> Iterator[None]:
-    """Ignore errors of stdout in the block, also for output of other libraries, such as Typer's help."""
-    with contextlib.redirect_stdout(cast("TextIO", _SafeStdout(sys.stdout))):
+def safe_output() -> Iterator[None]:
+    """Ignore write errors in the block, also of other libraries: Typer's help, and spinners on a closed terminal."""
+    out = cast("TextIO", _Safe(sys.stdout, ignoring_write_errors))
+    err = cast("TextIO", _Safe(sys.stderr, partial(contextlib.suppress, OSError)))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         yield

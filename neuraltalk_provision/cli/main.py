@@ -255,7 +255,7 @@ def _invoke(arguments: list[str]) -> int:
     everything = () if arguments == ["--version"] else (*COMMANDS, *GROUPS)
     command = typer.main.get_command(application([given] if given in {*COMMANDS, *GROUPS} else everything))
     _join_lines(command)
-    with streams.safe_stdout(), command.make_context("provision", arguments) as context:
+    with streams.safe_output(), command.make_context("provision", arguments) as context:
         code = command.invoke(context)
     return code if isinstance(code, int) else EXIT_FINE
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -51,3 +52,40 @@ def test_signal_that_the_caller_ignores_stays_ignored() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[True, True]\n"
+
+
+_WITH_SPINNER = """
+import os, signal, sys, time, types
+from neuraltalk_provision.cli import main
+from neuraltalk_provision.output import Output
+
+def wait() -> None:
+    with Output().working("it waits"):
+        while os.getppid() != 1 and (os.path.exists("wait") or signal.getsignal(signal.SIGHUP) != signal.SIG_IGN):
+            time.sleep(0.01)
+
+main.COMMANDS = {"wait": ("wait", "wait")}
+sys.modules["neuraltalk_provision.cli.wait"] = types.SimpleNamespace(wait=wait)
+sys.argv = ["provision", "wait"]
+main.main()
+"""
+"""A command that shows a spinner until a signal ends it; if SIGHUP is ignored, until the file `wait` is gone."""
+
+
+@pytest.mark.parametrize(("hangup", "code"), [(signal.SIG_DFL, 130), (signal.SIG_IGN, 0)])
+def test_spinner_on_a_terminal_that_is_gone_changes_nothing(hangup: signal.Handlers, code: int, tmp_path: Path) -> None:
+    """Writing to it fails with EIO. With nohup, or in a shell that does not send SIGHUP, the command goes on."""
+    (tmp_path / "wait").touch()
+    pid, terminal = pty.fork()
+    if pid == 0:
+        signal.signal(signal.SIGHUP, hangup)
+        os.chdir(tmp_path)
+        os.environ |= {"PYTHONPATH": str(Path(__file__).parents[2]), "XDG_STATE_HOME": str(tmp_path), "TERM": "xterm"}
+        os.execve(sys.executable, [sys.executable, "-c", _WITH_SPINNER], os.environ)
+    shown = b""
+    while b"it waits" not in shown:
+        shown += os.read(terminal, 1024)
+    os.close(terminal)
+    (tmp_path / "wait").unlink()
+    logs = "".join(file.read_text(encoding="utf-8") for file in tmp_path.rglob("*.log"))
+    assert (os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), "Traceback" in logs) == (code, False)
