@@ -96,6 +96,21 @@ def _open_existing(file: Path) -> int:
         return os.open(file, os.O_RDONLY | FLAGS)
 
 
+def refuse_links(*places: Path) -> None:
+    """MirrorError if one of these is a link of another user: who may write to the mirror could lead us anywhere.
+
+    Links of this user and of root are allowed, for example to a larger disk.
+    """
+    for place in filter(Path.is_symlink, places):
+        owner = place.lstat().st_uid
+        if owner not in (0, os.geteuid()):
+            raise MirrorError(
+                f"{place} is a link that {access_lists.user_name(owner)} made; it leads to {place.readlink()}",
+                advice="Remove it, or make this link yourself if it leads to the right place. Then run the same "
+                "command again.",
+            )
+
+
 @contextmanager
 def writing(mirror: Path) -> Iterator[None]:
     """Convert an OSError in the block to a MirrorError that says why the mirror cannot be written, and what to do."""

@@ -25,13 +25,15 @@ PATIENCE = 3.0
 @contextlib.contextmanager
 def working(mirror: Path) -> Iterator[Path]:
     """This user's directory. No other process pulls meanwhile: MirrorError if another one does not end in a moment."""
-    first = mirror / FOLDER
+    own = os.geteuid()
+    first, other = mirror / FOLDER, mirror / f"{FOLDER}-{own}"
     with pull_errors.of_disk(mirror):
+        guard.refuse_links(first, other)
         whole_file.make_directory(first)
         with _guard(first):
-            own = os.geteuid()
-            cache = first if first.stat().st_uid == own else mirror / f"{FOLDER}-{own}"
+            cache = first if first.stat().st_uid == own else other
             whole_file.make_directory(cache)
+            guard.refuse_links(*cache.iterdir())
             _remove_rest(cache)
             yield cache
 

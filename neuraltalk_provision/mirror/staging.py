@@ -21,7 +21,7 @@ from neuraltalk_provision import whole_file
 from neuraltalk_provision.catalogue.model import Sha256
 from neuraltalk_provision.errors import MirrorError
 from neuraltalk_provision.field_words import Strict
-from neuraltalk_provision.mirror import cache_files, lock, part_writer, parts
+from neuraltalk_provision.mirror import cache_files, guard, lock, part_writer, parts
 from neuraltalk_provision.mirror.digests import Advance, Digests
 from neuraltalk_provision.mirror.part_file import Part
 from neuraltalk_provision.mirror.parts import Piece
@@ -51,6 +51,7 @@ class Staging:
     def __init__(self, mirror: Path, part: Part) -> None:
         self._mirror, self._folder = mirror, mirror / FOLDER
         self._complete, self._incomplete = self._folder / "complete", self._folder / "incomplete"
+        guard.refuse_links(self._folder, self._complete, self._incomplete)
         self._open: BinaryIO | None = None
         self._unsynced = 0
         self.files: dict[str, _Stamp] = {}
@@ -189,6 +190,7 @@ def has(journal: _Taken | None, piece: Piece) -> bool:
 
 def remove(mirror: Path) -> None:
     """Remove the staging directory; the journal first, because nothing counts without it."""
+    guard.refuse_links(mirror / FOLDER)
     (mirror / FOLDER / _JOURNAL).unlink(missing_ok=True)
     if (mirror / FOLDER).is_dir():
         shutil.rmtree(mirror / FOLDER)

@@ -12,6 +12,7 @@ import random
 import shutil
 from collections import namedtuple
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,24 @@ def test_another_operator_of_the_mirror_continues_a_file_of_several_parts(
     monkeypatch.setattr(os, "fchmod", of_its_owner)
     take(mirror, *media[2:])
     assert tree(mirror) == tree(source)
+
+
+@pytest.mark.parametrize("name", [".unbundling", ".unbundling/complete", ".unbundling/incomplete"])
+@pytest.mark.parametrize("start_over", [False, True])
+def test_link_of_another_user_is_not_followed(
+    name: str, start_over: bool, media: list[Path], mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aim, own, link = tmp_path / "aim", os.geteuid(), mirror / name
+    link.parent.mkdir(parents=True)
+    aim.mkdir()
+    (aim / "taken.json").touch()
+    link.symlink_to(aim)
+    if own == 0:
+        os.lchown(link, 4321, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: own + 1)
+    with suppress(MirrorError) if start_over else pytest.raises(MirrorError, match=f"{link} is a link"):
+        take(mirror, media[0], start_over=start_over)
+    assert [*aim.iterdir()] == [aim / "taken.json"]
 
 
 def test_part_is_taken_twice_without_harm(source: Path, media: list[Path], mirror: Path, tmp_path: Path) -> None:

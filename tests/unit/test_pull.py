@@ -204,6 +204,32 @@ def test_operators_who_share_a_mirror_pull_into_directories_of_their_own(
         farm.pull(mirror)
 
 
+@pytest.mark.parametrize("name", [".pull", ".pull-UID", ".pull-UID/archives"])
+def test_link_of_another_user_is_not_followed(
+    name: str, tmp_path: Path, farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who may write to the mirror could let root remove or write files anywhere."""
+    mirror, aim, own = tmp_path / "mirror", tmp_path / "aim", os.geteuid()
+    (aim / "archives").mkdir(parents=True)
+    link = mirror / name.replace("UID", str(own + 1))
+    link.parent.mkdir(parents=True)
+    link.symlink_to(aim)
+    if own == 0:
+        os.lchown(link, 4321, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: own + 1)
+    with pytest.raises(MirrorError, match=f"{link} is a link") as caught:
+        farm.pull(mirror)
+    assert ("Remove it" in caught.value.advice, [*aim.iterdir()]) == (True, [aim / "archives"])
+
+
+def test_link_of_its_owner_is_followed(tmp_path: Path, farm: Farm) -> None:
+    mirror, disk = tmp_path / "mirror", tmp_path / "disk"
+    mirror.mkdir()
+    disk.mkdir()
+    (mirror / ".pull").symlink_to(disk)
+    assert (len(farm.pull(mirror).added), (disk / "git").is_dir()) == (3, True)
+
+
 def test_pull_that_waited_for_another_moves_only_what_is_missing(
     tmp_path: Path, farm: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
