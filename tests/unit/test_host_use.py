@@ -178,8 +178,13 @@ def test_program_that_root_of_a_container_may_not_see_counts_as_a_use(
             (problem,) = use()["problems"]
             assert f"it lacks CAP_SYS_PTRACE, as in a container: pid {process.pid} of root." in problem
             assert load("runs.uses").generations_in_use(str(root)) is None
-            make(root, "own", process_json={"pid": process.pid, "start": start_of(process.pid)})
+            own = {"pid": process.pid, "start": start_of(process.pid)}
+            place = make(root, "own", process_json=own, state_json={"node": "elsewhere"})
+            assert use()["problems"] != [], "the run has this pid on another host"
+            assert load("runs.uses").generations_in_use(str(root)) is None
+            (place / "state.json").unlink()
             assert use()["problems"] == [], "it belongs to the run"
+            assert load("runs.uses").generations_in_use(str(root)) == {"g1"}
         finally:
             process.kill()
 

@@ -13,7 +13,7 @@ from ..host import process_info
 from ..host.errors import StackError
 from ..rules.texts import moment, some
 from ..slurm.nodes import daemon, is_used, own_names
-from .uses import active_runs, hidden_programs, programs
+from .uses import active_runs, hidden_programs, programs, sessions_of
 
 MOST = 1000
 """Entries of a list that are returned."""
@@ -35,8 +35,7 @@ def use_of_host(root, user):
     cards = on_cards()
     if cards["problem"]:
         problems.append("cards: %s" % cards["problem"])
-    # A run is the leader of a session, to which the processes that it starts belong.
-    sessions = set(run["pid"] for run in runs if run["pid"])
+    sessions = sessions_of(runs)
     hidden = hidden_programs(sessions)
     if hidden:
         problems.append(_HIDDEN % some(["pid %d of %s" % (pid, process_info.user_of(pid)) for pid in hidden], 5))

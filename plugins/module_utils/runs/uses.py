@@ -148,6 +148,14 @@ def programs(root):
     return found
 
 
+def sessions_of(runs):
+    """The sessions of active runs: the program of a run leads one, to which the processes that it starts belong.
+
+    A run on another host has the pid of a process there.
+    """
+    return set(run["pid"] for run in runs if run["pid"] and run["state"] != "elsewhere")
+
+
 def hidden_programs(sessions):
     """The pids of processes, outside of these sessions, of which root may not see whether they belong to the stack.
 
@@ -167,7 +175,7 @@ def generations_in_use(root):
     try:
         with NoStart(root):
             locked = held_names(root)
-            if hidden_programs(locked.values()):
+            if hidden_programs(sessions_of(described(root, locked))):
                 return None
             for name in sorted(set(names(root)) | set(locked)):
                 generation = _generation_in_use(Run(root, name), name in locked)
