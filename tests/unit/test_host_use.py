@@ -185,6 +185,11 @@ def test_program_that_root_of_a_container_may_not_see_counts_as_a_use(
             (place / "state.json").unlink()
             assert use()["problems"] == [], "it belongs to the run"
             assert load("runs.uses").generations_in_use(str(root)) == {"g1"}
+            (place / "exit").write_text("0\n")
+            assert use()["problems"] != [], "the run has ended"
+            process.kill()
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            assert use()["problems"] == [], "the process has ended, although nobody has asked for its exit code"
         finally:
             process.kill()
 

@@ -80,11 +80,14 @@ def program_of(pid):
 
 
 def is_hidden(pid):
-    """Whether the system does not show which program a process runs. In a container, root can lack CAP_SYS_PTRACE."""
+    """Whether the system does not show which program a process runs. In a container, root can lack CAP_SYS_PTRACE.
+
+    A process that has ended runs none, although it is listed until its parent asks for its exit code.
+    """
     try:
         os.readlink("/proc/%d/exe" % pid)
     except OSError as error:
-        return error.errno in (errno.EACCES, errno.EPERM)
+        return error.errno in (errno.EACCES, errno.EPERM) and fields_of(pid)[:1] != ["Z"]
     return False
 
 
