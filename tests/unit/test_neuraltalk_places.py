@@ -129,6 +129,25 @@ def test_default_list_that_lets_others_write_to_what_is_built_is_named(
         assert "remove its default access list (setfacl -k it), or choose another stack_root" in words
 
 
+@as_root
+def test_default_list_counts_only_where_something_is_created(
+    module: ModuleType, root: Path, load: Callable[[str], ModuleType]
+) -> None:
+    """It changes nothing for what is there: /srv could have a list for the files of a group, or the CUDA directory."""
+    push = load("push.place")
+    set_access_list(root.parent, "default", user=7)
+    assert module.unsafe(str(root)) == []
+    assert module.unsafe_path(str(root / "nvcc"), "use another compiler") == []
+    push.check_place(str(root / "data.h5"))
+    (words,) = module.unsafe(str(root.parent / "new" / "stack"))
+    assert words.startswith(f"{root.parent} (owner ")
+    assert "who may write to all that is created in it" in words
+    set_access_list(root, "default", user=7)
+    assert module.unsafe_path(str(root / "nvcc"), "use another compiler") == []
+    with pytest.raises(push.StackError, match="who may write to all that is created in it"):
+        push.check_place(str(root / "data.h5"))
+
+
 def set_access_list(
     path: Path, kind: str = "access", *, user: int, group: int = 5, other: int = 5, named_group: int = 0, limit: int = 0
 ) -> None:

@@ -32,19 +32,20 @@ def places_of(root):
     If a component is a link, the components of its target follow. `kind` is directory, file, link, other or absent;
     after an absent component the list ends. A link in a loop has the kind `other`. `acl` is whether there is a list
     of further users who may write to it; the group's rights in its mode are then the most that they can have. If an
-    NFSv4 list lets others write, or a default list lets them write to what is created there, or cannot be read,
-    `writers` says so, and `cure` what to do.
+    NFSv4 list lets others write, or cannot be read, `writers` says so, and `cure` what to do. So does a default list
+    of a directory in which something is created: of the last one that exists, and of this project's own.
     """
     found = []  # type: list[dict[str, str | int]]
     exists = _walk(os.path.abspath(root), found, [0])
+    last = -1 if exists else -2
+    found[last] = _with_heirs(found[last])
     if exists:
-        for name in layout.OURS:
-            place = _place(os.path.join(root, name))
-            if place["kind"] != "absent":
-                found.append(place)
+        paths = [os.path.join(root, name) for name in layout.OURS]
         generations = layout.generations(root)
         if os.path.isdir(generations):
-            found += [_place(os.path.join(generations, name)) for name in sorted(os.listdir(generations))]
+            paths += [os.path.join(generations, name) for name in sorted(os.listdir(generations))]
+        places = [_with_heirs(_place(path)) for path in paths]
+        found += [place for place in places if place["kind"] != "absent"]
     return found
 
 
@@ -86,29 +87,35 @@ def _place(path):
     place = {"path": path, "kind": kind, "uid": status.st_uid, "gid": status.st_gid, "mode": mode, "acl": acl}
     if kind in ("directory", "file"):
         others, cure = access_lists.nfs4_writers(path, status)
-        heirs = _heirs(path, status) if kind == "directory" and not others else ""
-        cure = "remove its default access list (setfacl -k it)" if heirs else cure
-        place.update({"writers": others or heirs, "cure": cure} if others or heirs else {})
+        place.update({"writers": others, "cure": cure} if others else {})
     return place
 
 
-def _heirs(path, status):
+def _with_heirs(place):
+    """A place in which this project creates something: who may write to that counts as one who may write to it."""
+    if place["kind"] != "directory" or place.get("writers"):
+        return place
+    heirs = _heirs(place)
+    return dict(place, writers=heirs, cure="remove its default access list (setfacl -k it)") if heirs else place
+
+
+def _heirs(place):
     """Who else may write to what is created in a directory, by its default access list, in words; empty if nobody."""
     try:
-        content = access_lists.attribute(path, access_list.DEFAULT)
+        content = access_lists.attribute(place["path"], access_list.DEFAULT)
     except (IOError, OSError) as error:
         return "others, as far as can be told: its default access list cannot be read (%s)" % error.strerror
-    found = [_heir(kind, number, status) for kind, number in access_list.heirs(content or b"")]
+    found = [_heir(kind, number, place) for kind, number in access_list.heirs(content or b"")]
     names = [name for name in found if name]
     return "%s, who may write to all that is created in it (getfacl shows the list)" % names[0] if names else ""
 
 
-def _heir(kind, number, status):
+def _heir(kind, number, place):
     if kind == access_list.EVERYBODY:
         return "everybody"
     if kind == access_list.USER:
         return "" if number in (0, os.geteuid()) else _user(number)
-    own = status.st_gid if status.st_mode & stat.S_ISGID else os.getegid()
+    own = place["gid"] if place["mode"] & stat.S_ISGID else os.getegid()
     return _group_writers(own if kind == access_list.OWN_GROUP else number, os.geteuid())
 
 
@@ -128,13 +135,13 @@ def unsafe_path(path, instead):
 
 
 def writers(directory):
-    """The users other than the owner who can write to a directory, as text; empty if there are none."""
-    return _writers(_place(os.path.realpath(directory)))
+    """The users other than the owner who can write to a directory, or to what is created in it; empty if none."""
+    return _writers(_with_heirs(_place(os.path.realpath(directory))))
 
 
 def cure(directory):
     """What takes the right to write to a directory from all but its owner."""
-    return _cure(_place(os.path.realpath(directory)))
+    return _cure(_with_heirs(_place(os.path.realpath(directory))))
 
 
 def problems_of(places, uid, instead=OTHER_ROOT):
