@@ -115,7 +115,7 @@ from ..module_utils.host.outcome import run_module
 from ..module_utils.host.places import unsafe
 from ..module_utils.host.unpacking import Unpacking, is_whole
 from ..module_utils.rules import pack
-from ..module_utils.runs.uses import generations_in_use
+from ..module_utils.runs.uses import use_of_generation
 
 
 def work(module):
@@ -129,7 +129,7 @@ def work(module):
     unpacking = Unpacking(
         root, name, dict((file["sha256"], file["path"]) for file in options["artifacts"]), options["outside"]
     )
-    unpacking.refuse_in_use(generations_in_use(root))
+    unpacking.refuse_in_use(use_of_generation(root, name))
     if module.check_mode:
         return {"changed": True, "entries": 0}
     for reason in unsafe(os.path.dirname(options["src"]))[:1]:

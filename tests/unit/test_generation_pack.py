@@ -227,6 +227,19 @@ def test_generation_that_is_current_is_not_replaced(run_module: Run, root: Path,
     assert refused.value.result["code"] == "cache.unfit"
 
 
+def test_unfinished_generation_that_is_used_or_may_be_used_is_not_replaced(
+    run_module: Run, root: Path, target: Target, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target.home.mkdir(parents=True)
+    for in_use, words in (
+        (None, "may be used by a run or another program, which"),
+        ({ID}, "is used by a run or another"),
+    ):
+        monkeypatch.setattr(load("runs.uses"), "generations_in_use", lambda _root, found=in_use: found)
+        with pytest.raises(ModuleError, match=f"is there, is not complete, and {words}"):
+            target.unpack(Path(packed(run_module, root)["path"]))
+
+
 def listing(*entries: dict[str, Any]) -> bytes:
     return "".join(json.dumps(entry) + "\n" for entry in entries).encode()
 

@@ -507,9 +507,12 @@ def test_generation_that_a_run_uses_or_may_use_is_not_removed_by_name(
 ) -> None:
     generation = "a" * 16
     sealed(root, generations, generation)
-    uses = ((None, "which cannot be determined"), ({generation}, "is used by a run or another program"))
+    uses = (
+        (None, "it may be used by a run or another program, which cannot be"),
+        ({generation}, "it is used by a run or"),
+    )
     for in_use, words in uses:
-        monkeypatch.setattr(load("runs.removal"), "generations_in_use", lambda _root, found=in_use: found)
+        monkeypatch.setattr(load("runs.uses"), "generations_in_use", lambda _root, found=in_use: found)
         with pytest.raises(ModuleError, match=words):
             generations("absent", generation)
     assert there(root) == [generation]
@@ -597,6 +600,7 @@ def test_file_of_a_run_that_nobody_can_read_fails_no_activation(generations: Run
     generations("current", "b")
     said = activated(generations, "c", 1)
     assert (said["current"], said["removed"], [entry["id"] for entry in said["kept"]]) == ("c", [], ["a"])
+    assert "which generations the runs and programs of this host use" in said["kept"][0]["problem"]
     os.close(handle)
     sealed(root, generations, "d")
     assert activated(generations, "d", 1)["removed"] == ["b", "a"]

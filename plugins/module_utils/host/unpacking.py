@@ -50,18 +50,16 @@ class Unpacking(object):
         self.artifacts, self.outside = artifacts, outside
         self.final, self.part = layout.generation(root, name), part_of(root, name)
 
-    def refuse_in_use(self, in_use):
-        """StackError if the generation is current or a run uses it: then it is completed in its place, by a build.
+    def refuse_in_use(self, use):
+        """StackError if the generation is current or used: then it is completed in its place, by a build.
 
-        `in_use` are the generations in use, or None if that cannot be determined: then one that is there counts.
+        `use` says how runs or programs use it, and is empty if none does. One that is not there is not used.
         """
         current = layout.current(self.root)
         if os.path.islink(current) and os.path.basename(os.readlink(current)) == self.name:
             reason = "is current"
-        elif in_use is not None and self.name in in_use:
-            reason = "is used by a run"
-        elif in_use is None and os.path.isdir(layout.generation(self.root, self.name)):
-            reason = "may be used by a run, which cannot be determined"
+        elif use and os.path.isdir(self.final):
+            reason = use
         else:
             return
         raise StackError(

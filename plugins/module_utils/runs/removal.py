@@ -17,12 +17,12 @@ from ..host.errors import StackError
 from ..host.files import remove, remove_any
 from ..host.texts import text_of
 from ..rules import activation, codes, layout
-from .uses import generations_in_use
+from .uses import generations_in_use, use_of_generation
 
 ABANDONED = 7 * 86400
 """Seconds. An incomplete generation is kept for this long, so that its build can be continued."""
 UNCONFIRMED = "the activation of generation %s is not confirmed, so the host may still return"
-UNKNOWN = "it cannot be determined which generations the runs of this host use"
+UNKNOWN = "it cannot be determined which generations the runs and programs of this host use"
 
 
 def prune(stack, keep, dry=False):
@@ -104,10 +104,11 @@ def erase(stack, name):
 
 def refuse_used(stack, name):
     """StackError if a generation is current, or the previous one, or used, or if that cannot be determined."""
-    in_use = generations_in_use(stack.root)
-    reasons = ["is current"] * (name == stack.current())
-    reasons += ["is the one to which `provision rollback` returns"] * (name == stack.history.get("previous"))
-    reasons += ["may be used by a run, which cannot be determined"] * (in_use is None)
-    reasons += ["is used by a run or another program"] * (name in (in_use or ()))
-    if reasons:
-        raise StackError("generation %s is not removed: it %s" % (name, reasons[0]), code=codes.BUSY)
+    if name == stack.current():
+        reason = "is current"
+    elif name == stack.history.get("previous"):
+        reason = "is the one to which `provision rollback` returns"
+    else:
+        reason = use_of_generation(stack.root, name)
+    if reason:
+        raise StackError("generation %s is not removed: it %s" % (name, reason), code=codes.BUSY)

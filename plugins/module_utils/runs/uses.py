@@ -166,6 +166,14 @@ def hidden_programs(sessions):
     return [pid for pid in found if pid not in sessions and process_info.session_of(pid) not in sessions]
 
 
+def use_of_generation(root, name):
+    """How runs or programs use a generation, in words; empty if none uses it."""
+    in_use = generations_in_use(root)
+    if in_use is None:
+        return "may be used by a run or another program, which cannot be determined"
+    return "is used by a run or another program" if name in in_use else ""
+
+
 def generations_in_use(root):
     """The ids of the generations that runs or programs use, or None if that cannot be determined.
 
