@@ -21,8 +21,8 @@ from neuraltalk_provision import whole_file
 from neuraltalk_provision.catalogue.model import Sha256
 from neuraltalk_provision.errors import MirrorError
 from neuraltalk_provision.field_words import Strict
-from neuraltalk_provision.mirror import cache_files, guard, lock, part_writer, parts
-from neuraltalk_provision.mirror.digests import Advance, Digests
+from neuraltalk_provision.mirror import cache_files, guard, incoming, lock, part_writer, parts
+from neuraltalk_provision.mirror.digests import BLOCK, Advance, Digests
 from neuraltalk_provision.mirror.part_file import Part
 from neuraltalk_provision.mirror.parts import Piece
 
@@ -145,14 +145,35 @@ class Staging:
         """A file is complete and has its digest."""
         file = self._incomplete / entry.file
         os.truncate(file, entry.size)
-        with suppress(PermissionError):  # another operator has begun the file
+        try:
             file.chmod(0o644)
+        except PermissionError:
+            self._make_own(entry)
         file.replace(self._complete / entry.file)
         stamp = _stamp(self._complete / entry.file)
         assert stamp
         self.files[entry.file] = stamp
         self.pieces = {(other, offset) for other, offset in self.pieces if other != entry.file}
         self._save()
+
+    def _make_own(self, entry: lock.Entry) -> None:
+        """Replace a complete file that another operator has begun by a copy, which only this user can change."""
+        file, own = self._incomplete / entry.file, self._folder / "own"
+        own.unlink(missing_ok=True)
+        handle = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        with file.open("rb") as source, os.fdopen(handle, "wb") as target:
+            with suppress(PermissionError):  # file systems without modes
+                os.fchmod(handle, 0o644)
+            shutil.copyfileobj(source, target, BLOCK)
+            target.flush()
+            os.fdatasync(handle)
+        if incoming.digest(own)[0] != entry.sha256:
+            self.drop(entry.file)
+            raise MirrorError(
+                f"{file} was changed by another process after it was taken from the parts",
+                advice="Look who else works in this mirror. Then give all parts again; the mirror was not changed.",
+            )
+        own.replace(file)
 
     def digest(self, entry: lock.Entry, digests: Digests, advance: Advance) -> str:
         """The digest of an incomplete file of which all pieces were taken, read again."""

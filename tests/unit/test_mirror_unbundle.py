@@ -112,9 +112,11 @@ def test_split_file_is_read_again_only_if_its_pieces_came_out_of_order(
     assert take(mirror, *media[::-1]).missing == ()
 
 
+@pytest.mark.parametrize("changed", [False, True])
 def test_another_operator_of_the_mirror_continues_a_file_of_several_parts(
-    source: Path, media: list[Path], mirror: Path, monkeypatch: pytest.MonkeyPatch
+    changed: bool, source: Path, media: list[Path], mirror: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The first one cannot change it later, and what he changed after it was hashed is not taken."""
     mirror.mkdir(parents=True)
     mirror.chmod(0o2775)
     before = os.umask(0o077)
@@ -124,17 +126,28 @@ def test_another_operator_of_the_mirror_continues_a_file_of_several_parts(
         os.umask(before)
     (begun,) = (mirror / ".unbundling" / "incomplete").iterdir()
     assert begun.stat().st_mode & 0o777 == 0o664
+    (mirror.parent / "same file").hardlink_to(begun)
     chmod, owned = os.chmod, begun.stat().st_ino
 
     def of_its_owner(path: int | Path, mode: int, **_more: object) -> None:
         if (os.fstat(path) if isinstance(path, int) else path.stat()).st_ino == owned:
+            if changed and mode == 0o644:
+                begun.write_bytes(b"X" + begun.read_bytes()[1:])
             raise PermissionError(errno.EPERM, "Operation not permitted")
         chmod(path, mode)
 
     monkeypatch.setattr(os, "chmod", of_its_owner)
     monkeypatch.setattr(os, "fchmod", of_its_owner)
-    take(mirror, *media[2:])
+    if changed:
+        with pytest.raises(MirrorError, match=f"{begun.name} was changed by another process"):
+            take(mirror, *media[2:])
+        assert not (mirror / "mirror.lock").exists()
+        take(mirror, *media)
+    else:
+        take(mirror, *media[2:])
     assert tree(mirror) == tree(source)
+    taken = (mirror / begun.name).stat()
+    assert (taken.st_mode & 0o777, taken.st_ino == owned) == (0o644, False)
 
 
 @pytest.mark.parametrize("name", [".unbundling", ".unbundling/complete", ".unbundling/incomplete"])
