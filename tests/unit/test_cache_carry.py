@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,6 +87,27 @@ def test_packed_generation_that_is_larger_than_a_part_is_split(here: Settings, t
     carry(here, there, tmp_path / "parts", 130_000)
     assert len(list((tmp_path / "parts").glob("*.tar"))) > 2
     assert tree(there.mirror) == tree(here.mirror)
+
+
+def test_packed_generation_that_another_operator_took_is_installed(
+    here: Settings, there: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the owner of a file may change its mode."""
+    files = cache_carry.choose(here).files
+    bundle.write(bundle_plan.prepare(here.mirror, 130_000, None, files), tmp_path, quiet, catalogues.load())
+    one, two, with_entry, four = sorted(tmp_path.glob("neuraltalk-mirror-*.tar"))
+    unbundling.unbundle(there.mirror, [one, two, four], quiet, there)
+    (taken,) = (there.mirror / ".unbundling" / "complete").rglob("*.tar")
+    chmod, owned = os.chmod, taken.stat().st_ino
+
+    def of_its_owner(path: int | Path, mode: int, **_more: object) -> None:
+        if (os.fstat(path) if isinstance(path, int) else path.stat()).st_ino == owned:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        chmod(path, mode)
+
+    monkeypatch.setattr(os, "chmod", of_its_owner)
+    done = unbundling.unbundle(there.mirror, [with_entry], quiet, there)
+    assert (done.generations, done.refused, tree(there.mirror)) == ((ID,), (), tree(here.mirror))
 
 
 def test_signatures_are_carried_and_demanded(here: Settings, there: Settings, tmp_path: Path) -> None:
