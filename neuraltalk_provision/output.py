@@ -109,8 +109,10 @@ class Output:
         self.err.print(Text.assemble((f"{label}:", "bold"), " ", visible(completed(text))))
 
     def detail(self, text: str) -> None:
-        """Print lines of the log on stderr (for -v)."""
-        self.err.print(visible(text.rstrip("\n")), markup=False)
+        """Print lines of the log on stderr (for -v). While a spinner is shown, rich prints them above it."""
+        if not self.as_json:
+            with suppress(OSError):
+                sys.stderr.write(visible(text.rstrip("\n")) + "\n")
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Print a table of plain text. A table with very many rows is only aligned: fitting it would take seconds."""
@@ -151,6 +153,7 @@ class Output:
         if not self.err.is_terminal:
             yield
             return
+        self.err.file = self.err.file  # the same one also while a playbook runs, which redirects stderr
         with self.err.status(_cell(what)) as status:
             self._status = status
             try:

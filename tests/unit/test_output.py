@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -9,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -316,3 +318,24 @@ def test_table_of_thousands_of_rows_is_aligned_and_commands_no_terminal(capsys: 
     assert lines[1].split() == ["run", "host", "state"]
     assert lines[2].index("node") == lines[3001].index("node") == lines[1].index("host")
     assert "\x1b" not in "".join(lines)
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_task_is_shown_while_a_playbook_redirects_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The spinner stood still and showed no task while a playbook ran. Lines of -v are above it."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr(sys, "stderr", terminal := _Terminal())
+    output = Output()
+    with output.working("connects"):
+        shown = sys.stderr
+        with redirect_stderr(io.StringIO()):
+            output.busy("Install it")
+            with redirect_stderr(shown):
+                Output().detail("TASK [Install it]")
+            now = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
+    assert re.search(r"TASK \[Install it\]\n\S+ Install it", now), now
