@@ -60,9 +60,14 @@ class Output:
         self.err = _Console(stderr=True, quiet=as_json, highlight=False, soft_wrap=True, emoji=False)
         self._status: Status | None = None
 
+    @property
+    def _lines(self) -> Console:
+        """Where lines for stdout go: above the spinner, if both are on a terminal."""
+        return self.err if self._status and self.out.is_terminal else self.out
+
     def say(self, text: str) -> None:
         """Print a line of text on stdout; nothing with --json."""
-        self.out.print(visible(completed(text)), markup=False)
+        self._lines.print(visible(completed(text)), markup=False)
 
     def of_hosts(self, told: Iterable[tuple[str, str]], begin: str = "") -> None:
         """Print what is told of hosts, as (host, text); many hosts of which the same is told have one line."""
@@ -126,11 +131,13 @@ class Output:
         table = Table(*folding, title=_cell(title), title_justify="left", box=None, pad_edge=False)
         for row in rows:
             table.add_row(*(_cell(cell) for cell in row))
-        self.out.print(table)
+        self._lines.print(table)
 
     def step(self, host: str, component: str, what: str, evidence: Any) -> None:
         """Print that one component of one host was built."""
-        self.out.print(f"  {_cell(host):<16} {_cell(component):<14} {visible(what)}  [dim]{_cell(_short(evidence))}[/]")
+        self._lines.print(
+            f"  {_cell(host):<16} {_cell(component):<14} {visible(what)}  [dim]{_cell(_short(evidence))}[/]"
+        )
 
     def diffs(self, diffs: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
         """Print changes as unified diffs; equal diffs of several hosts are printed once."""
@@ -149,8 +156,8 @@ class Output:
 
     @contextmanager
     def working(self, what: str) -> Iterator[None]:
-        """Show a spinner while the block runs; nothing if stderr is not a terminal."""
-        if not self.err.is_terminal:
+        """Show a spinner while the block runs; nothing with --json, or if stderr is not a terminal."""
+        if self.as_json or not self.err.is_terminal:
             yield
             return
         self.err.file = self.err.file  # the same one also while a playbook runs, which redirects stderr
@@ -185,7 +192,7 @@ class Output:
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Advance]:
         """Show a progress bar of `total` bytes; yield the function that advances it by a number of bytes."""
-        if total == 0 or not self.err.is_terminal:
+        if total == 0 or self.as_json or not self.err.is_terminal:
             yield lambda count: None
             return
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn

@@ -98,9 +98,15 @@ def opposed(found: Sequence[Move], back: Sequence[WentBack]) -> tuple[str, ...]:
         ]
         went = [one.host for one in back if one.target == current]
         if went and not others and (previous, current) not in now:
-            others = [f"after a rollback {named(went)} {_have(went)} {current}"]
+            others = [f"a rollback was to return {named(went)} to {current}"]
         told += [f"{named(hosts)} would go from generation {current} to {previous}, and {one}" for one in others]
     return tuple(told)
+
+
+def one_target(found: Sequence[Move]) -> str:
+    """The generation to which all hosts return; empty if there are several."""
+    targets = {move.after for move in found}
+    return targets.pop() if len(targets) == 1 else ""
 
 
 def _in_words(hosts: Sequence[str], before: str, after: str) -> str:

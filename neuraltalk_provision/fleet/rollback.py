@@ -13,7 +13,7 @@ from neuraltalk_provision.fleet.drains import Drains
 from neuraltalk_provision.fleet.hosts import losses
 from neuraltalk_provision.fleet.idle import Activation
 from neuraltalk_provision.fleet.journal import Journal
-from neuraltalk_provision.fleet.moves import Move, moves, opposed, show
+from neuraltalk_provision.fleet.moves import Move, moves, one_target, opposed, show
 from neuraltalk_provision.fleet.reader import Reader
 from neuraltalk_provision.fleet.records import HostEntry, Options, Outcome, Phase, Rollout, Status, Step, inputs
 from neuraltalk_provision.fleet.rollback_error import both_ways, failed, no_generation
@@ -191,7 +191,13 @@ class _Rollback:
         show(gone, self._output, plan=False)
         if lost:
             raise failed(
-                gone, done, self._failures, found.aside, self._asked.target, lists=lists, drained=activation.drained
+                gone,
+                done,
+                self._failures,
+                found.aside,
+                self._asked.target or one_target(found.moves),
+                lists=lists,
+                drained=activation.drained,
             )
         return found.moves
 

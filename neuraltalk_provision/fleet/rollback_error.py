@@ -66,7 +66,7 @@ def failed(
     if lost and not plan:
         files = [f"@{lists[name]}" for name in ("failed", "set-aside") if name in lists]
         again = files if files and len(lost) > MOST_NAMED else lost
-        steps.append(f"To try the others again: `{rollback_of(again, target or _one_of(gone))}`.")
+        steps.append(f"To try the others again: `{rollback_of(again, target)}`.")
         if aside and gone and not target:
             steps.append(
                 "A host that was set aside, but is another name of a host that went back, or shares its stack root, "
@@ -89,12 +89,6 @@ def failed(
             "lists": dict(lists),
         },
     )
-
-
-def _one_of(gone: Sequence[Move]) -> str:
-    """The generation to which all these hosts went; empty if they are several."""
-    targets = {move.after for move in gone}
-    return targets.pop() if len(targets) == 1 else ""
 
 
 def _reasons(failed: Mapping[str, Loss]) -> list[tuple[str, str]]:

@@ -106,8 +106,8 @@ def refuse_links(*places: Path) -> None:
         if owner not in (0, os.geteuid()):
             raise MirrorError(
                 f"{place} is a link that {access_lists.user_name(owner)} made; it leads to {place.readlink()}",
-                advice="Remove it, or make this link yourself if it leads to the right place. Then run the same "
-                "command again.",
+                advice="Remove it; or, if it leads to the right place, let root make it: links of root are followed "
+                "for all operators of a mirror. Then run the same command again.",
             )
 
 

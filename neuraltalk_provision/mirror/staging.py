@@ -145,10 +145,10 @@ class Staging:
         """A file is complete and has its digest."""
         file = self._incomplete / entry.file
         os.truncate(file, entry.size)
-        try:
-            file.chmod(0o644)
-        except PermissionError:
+        if file.stat().st_uid != os.geteuid():  # also for root, who may change its mode
             self._make_own(entry)
+        with suppress(PermissionError):  # file systems without modes
+            file.chmod(0o644)
         file.replace(self._complete / entry.file)
         stamp = _stamp(self._complete / entry.file)
         assert stamp

@@ -14,6 +14,7 @@ from collections import namedtuple
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import pytest
 import yaml
@@ -112,9 +113,9 @@ def test_split_file_is_read_again_only_if_its_pieces_came_out_of_order(
     assert take(mirror, *media[::-1]).missing == ()
 
 
-@pytest.mark.parametrize("changed", [False, True])
+@pytest.mark.parametrize(("changed", "root"), [(False, False), (True, False), (False, True)])
 def test_another_operator_of_the_mirror_continues_a_file_of_several_parts(
-    changed: bool, source: Path, media: list[Path], mirror: Path, monkeypatch: pytest.MonkeyPatch
+    changed: bool, root: bool, source: Path, media: list[Path], mirror: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first one cannot change it later, and what he changed after it was hashed is not taken."""
     mirror.mkdir(parents=True)
@@ -127,17 +128,22 @@ def test_another_operator_of_the_mirror_continues_a_file_of_several_parts(
     (begun,) = (mirror / ".unbundling" / "incomplete").iterdir()
     assert begun.stat().st_mode & 0o777 == 0o664
     (mirror.parent / "same file").hardlink_to(begun)
-    chmod, owned = os.chmod, begun.stat().st_ino
+    chmod, copy, owned, own = os.chmod, shutil.copyfileobj, begun.stat().st_ino, os.geteuid()
 
     def of_its_owner(path: int | Path, mode: int, **_more: object) -> None:
-        if (os.fstat(path) if isinstance(path, int) else path.stat()).st_ino == owned:
-            if changed and mode == 0o644:
-                begun.write_bytes(b"X" + begun.read_bytes()[1:])
+        if not root and (os.fstat(path) if isinstance(path, int) else path.stat()).st_ino == owned:
             raise PermissionError(errno.EPERM, "Operation not permitted")
         chmod(path, mode)
 
+    def copied(source: IO[bytes], target: IO[bytes], length: int) -> None:
+        if changed and os.fstat(source.fileno()).st_ino == owned:
+            begun.write_bytes(b"X" + begun.read_bytes()[1:])
+        copy(source, target, length)
+
+    monkeypatch.setattr(os, "geteuid", lambda: own + 1)
     monkeypatch.setattr(os, "chmod", of_its_owner)
     monkeypatch.setattr(os, "fchmod", of_its_owner)
+    monkeypatch.setattr(shutil, "copyfileobj", copied)
     if changed:
         with pytest.raises(MirrorError, match=f"{begun.name} was changed by another process"):
             take(mirror, *media[2:])

@@ -8,7 +8,7 @@ import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -146,6 +146,23 @@ def test_default_list_counts_only_where_something_is_created(
     assert module.unsafe_path(str(root / "nvcc"), "use another compiler") == []
     with pytest.raises(push.StackError, match="who may write to all that is created in it"):
         push.check_place(str(root / "data.h5"))
+
+
+@as_root
+def test_default_list_of_a_cuda_directory_refuses_the_swap_which_creates_files_there(
+    root: Path, load: Callable[[str], ModuleType]
+) -> None:
+    places = {name: root / name for name in ("include", "lib", "ours")}
+    for place in places.values():
+        place.mkdir()
+    tree = SimpleNamespace(root=str(root), **{name: str(place) for name, place in places.items()})
+    swap = load("cudnn.swap")
+    swap.check_tree(tree)
+    for place in (root, places["ours"]):
+        set_access_list(place, "default", user=7)
+        with pytest.raises(swap.StackError, match="who may write to all that is created in it"):
+            swap.check_tree(tree)
+        os.removexattr(place, "system.posix_acl_default")
 
 
 def set_access_list(

@@ -330,6 +330,7 @@ def test_task_is_shown_while_a_playbook_redirects_stderr(monkeypatch: pytest.Mon
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setattr(sys, "stderr", terminal := _Terminal())
+    monkeypatch.setattr(sys, "stdout", terminal)
     output = Output()
     with output.working("connects"):
         shown = sys.stderr
@@ -337,5 +338,9 @@ def test_task_is_shown_while_a_playbook_redirects_stderr(monkeypatch: pytest.Mon
             output.busy("Install it")
             with redirect_stderr(shown):
                 Output().detail("TASK [Install it]")
+            output.step("node1", "torch", "built", "")
             now = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
     assert re.search(r"TASK \[Install it\]\n\S+ Install it", now), now
+    assert re.search(r"\r  node1 +torch +built *\n\S+ Install it", now), now
+    with Output(as_json=True).working("connects"), Output(as_json=True).progress("reads", 9):
+        assert sys.stderr is terminal  # else lines of -v would be lost with --json

@@ -30,9 +30,12 @@ OURS = ".neuraltalk-cudnn"
 """The directory below the CUDA directory for the journal of a swap and for the new files before they are moved."""
 
 
-def refuse_unsafe(path):
-    """StackError if another user than root and the current one could replace what is at the path, or a part of it."""
-    for problem in unsafe_path(path, ELSEWHERE)[:1]:
+def refuse_unsafe(path, creates=False):
+    """StackError if another user than root and the current one could replace what is at the path, or a part of it.
+
+    `creates`: something is created in this directory; nobody else may be able to change that either.
+    """
+    for problem in unsafe_path(path, ELSEWHERE, creates)[:1]:
         raise StackError(problem)
 
 

@@ -39,7 +39,9 @@ def check_tree(tree):
             raise StackError("%s does not exist: %s is not a CUDA directory" % (place, tree.root))
         if not os.access(place, os.W_OK) or os.statvfs(place).f_flag & getattr(os, "ST_RDONLY", 1):
             raise StackError("%s cannot be written by uid %d" % (place, os.geteuid()), code=codes.FILE_DENIED)
-        refuse_unsafe(place)
+        refuse_unsafe(place, creates=True)
+    if os.path.isdir(tree.ours):
+        refuse_unsafe(tree.ours, creates=True)
     if len(set(os.stat(place).st_dev for place in (tree.root, tree.include, tree.lib))) > 1:
         raise StackError("%s, its include and its lib64 are on different file systems" % tree.root)
 

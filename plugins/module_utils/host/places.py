@@ -127,10 +127,15 @@ def unsafe(root, instead=OTHER_ROOT):
     return problems_of(places_of(root), os.geteuid(), instead)
 
 
-def unsafe_path(path, instead):
-    """Like `unsafe`, for the components of one path, which may be that of a file that is executed or loaded."""
+def unsafe_path(path, instead, creates=False):
+    """Like `unsafe`, for the components of one path, which may be that of a file that is executed or loaded.
+
+    `creates`: something is created in this directory.
+    """
     found = []  # type: list[dict[str, str | int]]
     _walk(os.path.abspath(path), found, [0])
+    if creates:
+        found[-1] = _with_heirs(found[-1])
     return problems_of(found, os.geteuid(), instead)
 
 
