@@ -22,9 +22,11 @@ def test_command_ends_with_a_message_and_leaves_nothing(tmp_path: Path) -> None:
     temporary.mkdir()
     script.write_text(f"#!/bin/sh\necho $$ >{begun}.new; mv {begun}.new {begun}\nexec sleep 300\n", encoding="utf-8")
     script.chmod(0o755)
+    verb = ("runs", "list", "--inventory", str(script))
     with (tmp_path / "output").open("w") as output:
         running = subprocess.Popen(
-            [sys.executable, "-m", "neuraltalk_provision", "runs", "list", "--inventory", str(script)],
+            # As from a terminal, also if these tests were started by nohup: then all that they start ignores SIGHUP.
+            ["env", "--default-signal=HUP", sys.executable, "-m", "neuraltalk_provision", *verb],
             cwd=tmp_path,
             env={**os.environ, "TMPDIR": str(temporary), "XDG_STATE_HOME": str(tmp_path / "state")},
             stdin=subprocess.DEVNULL,
