@@ -63,8 +63,13 @@ class _Found:
     shares: Mapping[str, Share]
     aside: tuple[Aside, ...]
     moves: tuple[Move, ...]
-    earlier: Rollout | None = None
-    """The rollback that is continued."""
+    unfinished: Rollout | None = None
+    """The newest rollout of the journal, if it has not finished."""
+
+    @property
+    def earlier(self) -> Rollout | None:
+        """The rollback that is continued."""
+        return _if_rollback(self.unfinished)
 
     def left_out(self) -> tuple[HostEntry, ...]:
         """The hosts of the rollback that is continued of which nothing is asked now."""
@@ -101,7 +106,7 @@ def rollback(settings: Settings, asked: Request, output: Output, *, plan: bool) 
         settings.journal, controller.name(), controller.is_dead, what=WHAT, take_over=asked.take_over
     ) as journal:
         found = _find(settings, asked, journal, output, plan=False)
-        if remark := entries.given_up_by_rollback(journal.unfinished()):
+        if remark := entries.given_up_by_rollback(found.unfinished):
             output.remark("remark", remark)
         return _Rollback(found, asked, settings, output, journal).run()
 
@@ -119,9 +124,8 @@ def _find(settings: Settings, asked: Request, journal: Reader, output: Output, *
     shares = sharing.of_hosts(states)
     _refuse(aside, states, shares, settings)
     leases.refuse(states, asked.take_over)
-    last = journal.unfinished()
-    earlier = last if last and last.phase is Phase.ROLLBACK else None
-    found, unable = moves(states, shares, asked.target, earlier)
+    unfinished = journal.unfinished()
+    found, unable = moves(states, shares, asked.target, _if_rollback(unfinished))
     if unable:
         others = [move.host for move in found]
         name, place = host_lists.CAN_RETURN, host_lists.beside(settings.journal)
@@ -129,7 +133,11 @@ def _find(settings: Settings, asked: Request, journal: Reader, output: Output, *
         raise no_generation(unable, others, asked.target, lists)
     if reasons := not asked.target and opposed(found, journal.went_back()):
         raise both_ways(reasons)
-    return _Found(states, shares, tuple(aside), found, earlier)
+    return _Found(states, shares, tuple(aside), found, unfinished)
+
+
+def _if_rollback(unfinished: Rollout | None) -> Rollout | None:
+    return unfinished if unfinished and unfinished.phase is Phase.ROLLBACK else None
 
 
 def _refuse(

@@ -36,8 +36,8 @@ def both_ways(reasons: Sequence[str]) -> UsageError:
         "\n".join(reasons),
         advice=f"{UNCHANGED} The previous generation of a host that went back is the one that it left, and that of a "
         "host without the newest one is older. Name the one to which all are to return with --to: a host that has it "
-        "already stays as it is. Hosts of several platforms have several generations: give one command for each, with "
-        "--limit. If all hosts have gone back already, nothing is left to do.",
+        "already stays as it is. Hosts of different platforms have different generations: run the command once for "
+        "each platform, with --limit. If all hosts have gone back already, nothing is left to do.",
     )
 
 

@@ -176,7 +176,7 @@ def _options(runs: Sequence[RunSpec]) -> dict[str, Any]:
 
 
 def follow(run_id: str, host: str, settings: Settings, wait: int = 0) -> Iterator[FollowedRun]:
-    """The state of a run every few seconds, the first after `wait`, until it has ended; `text` is new in its log."""
+    """Yield the state of a run, first after `wait` seconds, until it has ended; `text` is the new part of its log."""
     offset = 0
     while True:
         run = _followed(run_id, host, settings, offset, wait)

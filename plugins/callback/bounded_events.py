@@ -40,7 +40,7 @@ DROPPED = 700000
 RESULT_KEYS = ("invocation", "changed", "failed")
 """What a line must contain to be the result of a module."""
 ENGLISH = "export LC_ALL=C; "
-"""What stands before sudo and su. An assignment for the one command would not change the messages of the shell."""
+"""What is written before sudo and su in a command. `LC_ALL=C sudo` would not change the language of the shell."""
 FAILURES = ("runner_on_failed", "runner_on_unreachable")
 
 

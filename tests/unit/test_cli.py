@@ -156,7 +156,7 @@ def test_help_of_gpu_names_the_default_of_each_command() -> None:
 
 
 def test_options_of_a_program_that_are_chosen_if_they_are_left_out_say_so(capsys: Capture) -> None:
-    """The default of the program, cudnn and 100 images, was all that was told."""
+    """Only the defaults of the program were shown: cudnn and 100 images."""
     _, out, _ = provision(capsys, "runs", "options", "eval.lua")
     told = {line.split()[0]: line for line in out.splitlines()}
     assert "if it is left out: nn on the CPU" in told["-backend"]

@@ -148,7 +148,7 @@ def test_only_what_names_it_gets_the_login(login: Path) -> None:
 
 
 def test_files_in_the_directory_of_the_login_are_not_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python searches the directory in which it is started first, for its own modules too."""
+    """Python looks first in the directory in which it is started, also for its own modules."""
     (tmp_path / "json.py").write_text("print('executed')")
     monkeypatch.chdir(tmp_path)
     argv = [sys.executable, "-c", "import json, os; print(os.getcwd())"]

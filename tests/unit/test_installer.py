@@ -274,7 +274,7 @@ def _without_pip(home: Path) -> Path:
 
 
 def test_next_steps_beside_the_files_of_a_bundle_that_was_unpacked_by_hand(machine: Machine, quick: str) -> None:
-    """They lie in one directory `artifacts` for each part, beside no lock, and nothing verifies them there."""
+    """Each part has its own directory `artifacts`, without a lock, so no command can verify the files there."""
     (machine.mirror / "mirror.lock").unlink()
     done = machine.run(PYTHON=quick)
     assert "mirror verify" not in done.stdout

@@ -249,7 +249,7 @@ def test_lock_of_another_user_than_the_account_is_refused(load: Callable[[str], 
 def test_lock_that_is_given_to_the_account_is_empty_before(
     load: Callable[[str], ModuleType], root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is what the account linked there before its own name was removed, such as an earlier /etc/shadow."""
+    """The account can have linked a file of root there, such as /etc/shadow, whose own name was removed later."""
     leases, account = load("runs.leases"), load("runs.account").find(USER)
     lock = root / "runs" / ".leases"
     lock.parent.mkdir()

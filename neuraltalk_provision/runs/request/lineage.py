@@ -20,9 +20,10 @@ def origin(line: Sequence[RunState], choose: str) -> tuple[RunState, SavedModel,
     validation loss is not a number.
     """
     if choose == "best":
-        best = [(run, model) for run in line if (model := _chosen(run.models, choose))]
+        best = [
+            (run, model) for run in line if (model := _chosen(run.models, choose)) and not _has_diverged(run, model)
+        ]
         known = [(number, run, model) for run, model in best if (number := value(run, model)) is not None]
-        known = [(number, run, model) for number, run, model in known if not _has_diverged(run, model)]
         if known:
             _number, run, model = max(reversed(known), key=lambda entry: entry[0])
             return run, model, choose
@@ -40,7 +41,7 @@ def origin(line: Sequence[RunState], choose: str) -> tuple[RunState, SavedModel,
 
 def _refuse_diverged(run: RunState, model: SavedModel, choose: str) -> None:
     if _has_diverged(run, model):
-        best = "`--from best` continues from the best model of its runs, if one has a loss. " * (choose != "best")
+        best = "`--from best` continues from the best model whose loss is a number. " * (choose != "best")
         raise UsageError(
             f"the model {model.file} of {run.id} has a validation loss that is not a number, and no training recovers "
             "from that",

@@ -36,8 +36,8 @@ TIMEOUT = 60
 MAX_OUTPUT = 16 << 20
 """Bytes of a command's output that are kept."""
 NEUTRAL = "/"
-"""Where commands run that need no directory of their own. That of a login can have a json.py, which Python prefers to
-its own, or a nn.lua; root would execute it."""
+"""Where commands run that need no directory of their own. The directory in which a login begins can contain a json.py,
+which Python would load in place of its own, or an nn.lua, and root would execute it."""
 _ERROR = re.compile(r"(?i)\b(error|fatal|cannot|undefined|not found|no such|denied|no space)\b|\*\*\*")
 
 _NOISE = re.compile(r"^(?:ERROR: ld\.so: object .*: ignored\.|.*: warning: setlocale: .*)(?:\n|\Z)", re.M)

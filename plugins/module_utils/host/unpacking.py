@@ -51,7 +51,7 @@ class Unpacking(object):
         self.final, self.part = layout.generation(root, name), part_of(root, name)
 
     def refuse_in_use(self, use):
-        """StackError if the generation is current or used: then it is completed in its place, by a build.
+        """StackError if the generation is current or in use: then only a build can complete it, where it is.
 
         `use` says how runs or programs use it, and is empty if none does. One that is not there is not used.
         """
